@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -17,6 +19,7 @@ from sqlalchemy import update
 from dagbook import tries
 from dagbook.alerts import outbox
 from dagbook.clock import now
+from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.models import AlertChannel, AlertDelivery
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.changes import FeedCursor
@@ -83,6 +86,34 @@ async def test_a_channel_is_asked_once_however_many_messages_wait(scene: AlertSc
     await scene.change(AlertChannel, next_try_at=now())
     await scene.until_told(6)
     assert (await scene.ok("GET", "/alert-channels/hook"))["state"] == "ok"
+
+
+@pytest.mark.both_engines
+@pytest.mark.parametrize(("work", "applied"), [("_claim", True), ("store", True), ("store", False)])
+async def test_a_message_is_sent_once_though_a_commit_about_it_is_reported_as_failed(
+    scene: AlertScene, monkeypatch: pytest.MonkeyPatch, work: str, applied: bool
+) -> None:
+    write, failed = scene.database.write, 0
+
+    async def write_with_a_fault(function: Callable[..., Any], *arguments: Any, **options: bool) -> Any:
+        nonlocal failed
+        fails = function.__name__ == work and not failed
+        failed += fails
+        result = await write(function, *arguments, **options) if applied or not fails else None
+        if fails:
+            raise DatabaseUnavailable("the connection was lost", "by the test")
+        return result
+
+    monkeypatch.setattr(scene.database, "write", write_with_a_fault)
+    await scene.channel("hook")
+    await scene.rule()
+    await scene.run("nightly")
+    await scene.until_told(1)
+    await scene.until_routed()
+    (receipt,) = await scene.receipts()
+    assert (receipt["status"], len(receipt["attempts"]), len(scene.told()), failed) == ("sent", 1, 1, 1)
+    due_at, sent_at = (datetime.fromisoformat(receipt[name]) for name in ("dueAt", "sentAt"))
+    assert sent_at - due_at < timedelta(seconds=30)  # a lease lasts for 60
 
 
 async def test_a_receiver_that_drips_holds_up_no_other(scene: AlertScene) -> None:

@@ -20,6 +20,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.queues.worker.transport import is_installed
 from dagbook.unix.signals import give_children_default_signals
+from tests.chaos.alerts.experiments import EXPERIMENTS, FULL, SMOKE, SQLITE
 from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
@@ -326,6 +327,35 @@ def backup(database: str | None, rounds: int, **common: Any) -> None:
         database,
         options,
         "backup",
+    )
+
+
+@chaos.command()
+@click.argument("name", type=click.Choice(list(EXPERIMENTS), case_sensitive=False))
+@click.option("--size", type=click.Choice([SMOKE, FULL]), default=FULL, show_default=True)
+@_DATABASE
+@_server_options
+def alerts(name: str, size: str, database: str | None, **common: Any) -> None:
+    """Interfere while alerts are routed and sent.
+
+    \b
+    FA1  a fault at every commit              FA5  wrong clocks
+    FA2  kills of servers and workers         FA6  PostgreSQL is stopped
+    FA3  a receiver that is down              FA7  a burst of failures
+    FA4  hostile receivers                    FA8  an upgrade from the version before
+    """
+    options = Options(**common)
+    experiment = EXPERIMENTS[name]
+    several = SQLITE not in experiment.engines
+    database = _choose_database(database, options, needs_postgresql=several)
+    if database not in experiment.engines:
+        raise click.UsageError(f"{name} needs --database postgresql")
+    _run_with_servers(
+        lambda sandbox: experiment.make(sandbox, options.seed, size == FULL, _show),
+        f"alerts: {experiment.title}, {database}",
+        database,
+        options,
+        name,
     )
 
 

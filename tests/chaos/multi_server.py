@@ -11,8 +11,8 @@ from tests.chaos.kill import Flow, KillExperiment, Size
 from tests.chaos.sandbox import Sandbox
 from tests.process.server import Server, Worker
 
+SELECTOR = 'workerSelector: {chaos: "yes"}\n'
 _LABEL = "chaos=yes"
-_SELECTOR = 'workerSelector: {chaos: "yes"}\n'
 _SHUTDOWN_EVERY = 4  # every fourth one is shut down instead of killed, as in a rolling restart
 
 
@@ -73,9 +73,9 @@ class MultiServerKillExperiment(KillExperiment):
             case 1:
                 return spec
             case 3:
-                return spec.replace("---\n", f"---\n{_SELECTOR}")
+                return spec.replace("---\n", f"---\n{SELECTOR}")
             case _:
-                return _SELECTOR + spec
+                return SELECTOR + spec
 
     def _live(self, life: int) -> None:
         victim = self._random.choice(self._all())

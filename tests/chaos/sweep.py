@@ -76,7 +76,7 @@ class SweepExperiment:
     def run(self) -> list[str]:
         try:
             self._server.start()
-            self._server.api.store("flow", self._spec())
+            self._prepare()
             found = [sentence for fault in self._faults for sentence in self._sweep(fault)]
             return [*found, *invariants.find_violations(self._server.database_url)]
         finally:
@@ -90,6 +90,9 @@ class SweepExperiment:
             "executions": len(self._witness.lines()),
         }
         return Figures(counts, {"seconds from a start to the end of its run": self._seconds})
+
+    def _prepare(self) -> None:
+        self._server.api.store("flow", self._spec())
 
     def _spec(self) -> str:
         env, command = f"env: [{{WITNESS: {self._witness.path}}}]\n", f"command: exec sh {self._script}"
@@ -121,7 +124,7 @@ class SweepExperiment:
 
     def _drive(self, run_id: str) -> Iterator[str]:
         """Start a run, approve it, and ask until it has ended; returns what is wrong."""
-        client = _StubbornClient(self._server, run_id)
+        client = _RunClient(self._server, run_id)
         try:
             label = wait_for(f"the end of {run_id}", client.look, seconds=_RUN_SECONDS)
         except NotInTimeError:
@@ -145,19 +148,17 @@ _POINTS = {
 }
 
 
-class _StubbornClient:
-    """A client that asks for one run again and again, whatever becomes of the server, which it starts again."""
+class StubbornClient:
+    """A client that asks again and again, whatever becomes of the server, which it starts again."""
 
-    def __init__(self, server: Server, run_id: str) -> None:
+    def __init__(self, server: Server) -> None:
         self.label = ""
         self.deaths = 0
         self.repeated = 0
         self._server = server
-        self._run_id = run_id
-        self._is_started = False
 
     def look(self) -> str | None:
-        """Do what is next; returns the status of the run when it has ended."""
+        """Do what is next; returns how it has ended when it has."""
         if not self._server.is_alive():
             self.deaths += 1
             self._server.kill()
@@ -167,6 +168,27 @@ class _StubbornClient:
         except httpx.TransportError:
             self.repeated += 1
             return None
+
+    def _ask(self) -> str | None:
+        raise NotImplementedError
+
+    def _is_done(self, answer: httpx.Response, done_before: str) -> bool:
+        """Whether a request has had its effect, now or when it was sent before."""
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            self.repeated += 1
+            return False
+        if answer.is_error and answer.json().get("code") != done_before:
+            answer.raise_for_status()
+        return True
+
+
+class _RunClient(StubbornClient):
+    """A client that asks for one run, approves it, and waits for its end."""
+
+    def __init__(self, server: Server, run_id: str) -> None:
+        super().__init__(server)
+        self._run_id = run_id
+        self._is_started = False
 
     def _ask(self) -> str | None:
         client, run = self._server.api.client, f"/dag-runs/flow/{self._run_id}"
@@ -184,12 +206,3 @@ class _StubbornClient:
             # Refused when it waits for something else, or was approved by a request whose answer was lost.
             self._is_done(client.post(f"{run}/steps/gate/approve", json={}), "bad_request")
         return self.label if self.label in FINAL else None
-
-    def _is_done(self, answer: httpx.Response, done_before: str) -> bool:
-        """Whether a request has had its effect, now or when it was sent before."""
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            self.repeated += 1
-            return False
-        if answer.is_error and answer.json().get("code") != done_before:
-            answer.raise_for_status()
-        return True

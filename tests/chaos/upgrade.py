@@ -62,7 +62,7 @@ class UpgradePlan(NamedTuple):
 
 
 class NextServer(Server):
-    """A server of the next version, whose code is below ``source``."""
+    """A server of another version, the next one as a rule, whose code is below ``source``."""
 
     def __init__(self, source: Path, home: Path, database_url: str, *, log: Path) -> None:
         super().__init__(home, database_url, log=log)
@@ -72,7 +72,7 @@ class NextServer(Server):
         return super()._environment() | {"PYTHONPATH": str(self._source)}
 
 
-class _Clients:
+class Clients:
     """Clients that start and enqueue runs, one after the other, at servers that are exchanged meanwhile."""
 
     def __init__(self, plan: UpgradePlan) -> None:
@@ -115,7 +115,7 @@ class _Clients:
         self.refusals.append(f"{how} of {run_id} was not answered within {_ANSWER_SECONDS} seconds")
 
 
-class _OwnerWatch:
+class OwnerWatch:
     """How long a running run was without a live owner, seen from outside twice a second."""
 
     def __init__(self, url: str, live_pids: Callable[[], set[int]]) -> None:
@@ -146,7 +146,7 @@ class UpgradeExperiment:
         self.longest: list[float] = []  # seconds that a run had no owner, the most of each round
         self._sandbox = sandbox
         self._plan = plan
-        self._source = _make_next_version(sandbox.directory / "next")
+        self._source = self._make_source(sandbox.directory / "next")
         self._witness = Witness(sandbox.directory / "witness")
         self._progress = Progress(show)
         self._servers: list[Server] = []
@@ -173,14 +173,14 @@ class UpgradeExperiment:
         return Figures(counts, samples)
 
     def _round(self, number: int) -> list[str]:
-        self._servers = self._sandbox.make_servers(self._plan.servers)
+        self._servers = self._make_servers()
         for server in self._servers:
             server.start()
         if number == 0:
             self._store()
         begin = datetime.now(UTC)
-        clients = _Clients(self._plan)
-        watch = _OwnerWatch(self.url, self._live_pids)
+        clients = Clients(self._plan)
+        watch = OwnerWatch(self.url, self._live_pids)
         over = threading.Event()
         with ThreadPoolExecutor(2) as pool:
             working = [pool.submit(clients.work, f"round-{number}", over), pool.submit(watch.work, over)]
@@ -199,6 +199,15 @@ class UpgradeExperiment:
         self._downgrade()
         return found
 
+    def _make_servers(self) -> list[Server]:
+        return self._sandbox.make_servers(self._plan.servers)
+
+    def _make_next(self, old: Server) -> Server:
+        return NextServer(self._source, old.home, self._sandbox.url, log=old.output)
+
+    def _make_source(self, folder: Path) -> Path:
+        return _make_next_version(folder)
+
     def _store(self) -> None:
         steps = [
             f"{{name: {step}, depends: {list(_STEPS[:number])}, shell: sh, command: '{self._command(step)}'}}"
@@ -211,7 +220,7 @@ class UpgradeExperiment:
     def _command(self, step: str) -> str:
         return f"{READ_UPTIME}; echo $DAG_RUN_ID {step} $uptime >>{self._witness.path}; sleep 1"
 
-    def _exchange_all(self, clients: _Clients) -> None:
+    def _exchange_all(self, clients: Clients) -> None:
         clients.addresses = [str(server.api.client.base_url) for server in self._servers]
         time.sleep(self._plan.seconds)
         for position in range(len(self._servers)):
@@ -219,13 +228,13 @@ class UpgradeExperiment:
             self._exchange(position, clients)
             time.sleep(self._plan.seconds)
 
-    def _exchange(self, position: int, clients: _Clients) -> None:
+    def _exchange(self, position: int, clients: Clients) -> None:
         """End one server and start one of the next version in its place; requests to it may fail meanwhile."""
         old = self._servers[position]
         begin = time.monotonic()
         clients.exchanging = True
         old.end(signal.SIGTERM, seconds=40)
-        new = NextServer(self._source, old.home, self._sandbox.url, log=old.output)
+        new = self._make_next(old)
         self._servers[position] = new
         new.start()
         clients.addresses[position] = str(new.api.client.base_url)
@@ -243,7 +252,7 @@ class UpgradeExperiment:
             return [f"stuck: {row.run_id}" for row in store.query(self.url, _OPEN)]
         return []
 
-    def _violations(self, answered: set[str], watch: _OwnerWatch, begin: datetime) -> Iterator[str]:
+    def _violations(self, answered: set[str], watch: OwnerWatch, begin: datetime) -> Iterator[str]:
         rows = store.query(self.url, _RUNS)
         runs = {row.run_id for row in rows}
         yield from (f"lost: {run} was answered and is not there" for run in answered - runs)

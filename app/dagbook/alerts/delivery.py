@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -36,7 +36,7 @@ from dagbook.tries import Answer, Fate, lasting
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 NOTIFICATION = "dagbook_alerts"  # from processes that store events to the servers of a database
-_POLL_SECONDS, _LEAST_PAUSE_SECONDS = 5.0, 0.05
+_POLL_SECONDS, _LEAST_PAUSE_SECONDS, _BACK_OFF_SECONDS = 5.0, 0.05, 1.0
 _CHANNELS_AT_A_TIME = 8
 _MOST_DUE = 100  # of one channel, from which the next message is chosen
 _PACE_SECONDS = 0.1  # between two requests to one receiver
@@ -80,7 +80,7 @@ class Deliverer:
             every_seconds=lambda: self._pause,
             failure="alerts could not be routed or sent; it is tried again",
             expected=(DatabaseUnavailable,),
-            back_off_seconds=1.0,
+            back_off_seconds=_BACK_OFF_SECONDS,
         )
         self.wake = self._loop.wake  # to look for what is due now
         database.on_commit(lambda changed: self.wake() if ALERTS in changed else None)
@@ -118,7 +118,7 @@ class Deliverer:
 
         def read(connection: ReadConnection) -> bool:
             now = events.read_time(connection, self._now())
-            ready = [each for each in channels.find_pending(connection, now) if each.due_at <= now]
+            ready = [each for each in channels.find_pending(connection, self._owner, now) if each.due_at <= now]
             times = [_ready_at(each) for each in ready if each.next_try_at is not None or _ready_at(each) <= now]
             return events.has_unrouted(connection) or any(at <= now + timedelta(seconds=seconds) for at in times)
 
@@ -139,7 +139,7 @@ class Deliverer:
         def look(connection: ReadConnection) -> tuple[datetime, Sequence[PendingChannel], Sequence[str]]:
             now = events.read_time(connection, self._now())
             lost = deliveries.find_lost_owners(connection, self._owner, now)
-            return now, channels.find_pending(connection, now), lost
+            return now, channels.find_pending(connection, self._owner, now), lost
 
         now, pending, lost = await self._database.read_inline(look)
         for owner in lost:  # processes that died while they sent
@@ -194,10 +194,21 @@ class Deliverer:
             attempt = Attempt(at=at, ms=ms, code=answer.code, text=answer.text, server=self._host)
             return _store(connection, claimed, answer, self._owner, attempt)
 
-        for fate in await self._database.write(store):
+        for fate in await self._keep(store):
             self._metrics.count(claimed.channel.type, _OUTCOMES.get(fate, "retried"))
         if not answer.is_sent:
             _log.warning("the channel %s did not accept an alert: %s", claimed.channel.name, answer.text or answer.code)
+
+    async def _keep(self, store: Callable[[WriteConnection], T]) -> T:
+        """Store a receipt, however long the database is away: without it the message would be sent again."""
+        while True:
+            try:
+                return await self._database.write(store)
+            except DatabaseUnavailable as error:
+                if self._loop.is_stopping:
+                    raise
+                _log.warning("the receipt of an alert could not be stored, trying again: %s", error)
+                await asyncio.sleep(_BACK_OFF_SECONDS)
 
 
 def _ready_at(channel: PendingChannel) -> datetime:
@@ -217,7 +228,7 @@ def _claim(connection: WriteConnection, channel_id: int, owner: str, now: dateti
     """Lease the next messages of a channel; None if there are none now, or another server sends to it."""
     channel = channels.lock(connection, channel_id)
     now = events.read_time(connection, now)
-    if channel is None or deliveries.is_sending(connection, channel_id, now):
+    if channel is None or deliveries.is_sending(connection, channel_id, owner, now):
         return None
     if not channel.enabled:
         deliveries.drop_of_channel(connection, channel_id, "channel disabled")

@@ -101,6 +101,18 @@ BENCH_PLAN = (
 _FIFTY = "--kills 50 --runs 250"
 _KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, _FIFTY), Size(4, _FIFTY))
 _SEVERAL = Size(10, "--servers 3 --workers 2 --kills 30 --runs 300")
+
+
+def _alerts(id_: str, seed: int, parts: int) -> Iterator[Planned]:
+    """Plan a fault experiment on alerts, on both engines."""
+    yield from _on_both(id_, "alerts", seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
+
+
+def _alerts_of_several(id_: str, seed: int, parts: int) -> Planned:
+    """Plan a fault experiment on alerts that needs PostgreSQL."""
+    return Planned(id_, "postgresql", "alerts", seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
+
+
 _FULL_DISK = "tests/process/test_full_disk.py"
 PLAN = (
     next(_KILLS),
@@ -118,6 +130,14 @@ PLAN = (
     *_on_both("R13", "history", 130_100, Size(1, "--operations 2000"), Size(10, "--operations 10000")),
     Planned("R9", "sqlite", "R9", 0, Size(1, _FULL_DISK), Size(3, f"{_FULL_DISK} --rounds 10"), REPEATED),
     *_KILLS,
+    *_alerts("FA1", 310_100, 1),
+    _alerts_of_several("FA2", 320_100, 10),
+    *_alerts("FA3", 330_100, 5),
+    *_alerts("FA4", 340_100, 6),
+    _alerts_of_several("FA5", 350_100, 5),
+    _alerts_of_several("FA6", 360_100, 5),
+    *_alerts("FA7", 370_100, 5),
+    _alerts_of_several("FA8", 380_100, 10),
 )
 
 
@@ -192,6 +212,58 @@ SUBJECTS = {
         "the host changes under running steps",
         "spools are lost, databases moved, containers replaced",
         ("host changes", "runs", "executions started"),
+    ),
+    "FA1": Subject(
+        "a fault at every commit about an alert",
+        "the server is killed before and after every commit from a failure to the receipts of its end",
+        (
+            "points, killed before it",
+            "points, killed after it",
+            "points, applied and reported as failed",
+            "requests to receivers",
+            "messages that a receiver got twice",
+        ),
+    ),
+    "FA2": Subject(
+        "servers killed while they send",
+        "one of three servers and two workers at a time is killed or shut down while runs fail and receivers do, too",
+        (
+            "servers killed",
+            "workers killed",
+            "runs answered",
+            "requests to receivers",
+            "messages that a receiver got twice",
+        ),
+    ),
+    "FA3": Subject(
+        "a receiver that is down",
+        "a chat is down for 10 min while 500 runs of 50 DAGs fail; another receiver works",
+        ("runs failed", "alerts told", "messages that a receiver got twice"),
+    ),
+    "FA4": Subject(
+        "hostile receivers",
+        "receivers answer 500, hang, redirect, flood, drip, or have a certificate that nothing trusts",
+        ("runs", "requests to receivers"),
+    ),
+    "FA5": Subject(
+        "servers with a wrong clock",
+        "the clock of one of two servers is wrong by an hour while both send",
+        ("runs", "requests to receivers", "messages that a receiver got twice"),
+    ),
+    "FA6": Subject(
+        "PostgreSQL stopped while alerts are sent",
+        "PostgreSQL is stopped as by a crash every 5 to 40 s while runs fail",
+        ("stops of PostgreSQL", "runs answered", "requests to receivers", "messages that a receiver got twice"),
+    ),
+    "FA7": Subject("a burst of failures", "1,000 runs of 200 DAGs fail at once", ("runs", "alerts")),
+    "FA8": Subject(
+        "an upgrade from the version before alerts",
+        "two servers of that version are exchanged one by one while runs fail",
+        (
+            "servers exchanged",
+            "runs answered",
+            "runs that a server of the version before has ended after the rule was stored",
+        ),
     ),
     "backup": Subject(
         "Backup",

@@ -60,7 +60,11 @@ _find_pending = (
     .join(AlertDelivery, AlertDelivery.channel_id == AlertChannel.id)
     .where(
         AlertDelivery.status == "pending",
-        or_(AlertDelivery.lease_until.is_(None), AlertDelivery.lease_until <= bindparam("now")),
+        or_(
+            AlertDelivery.lease_until.is_(None),
+            AlertDelivery.lease_until <= bindparam("now"),
+            AlertDelivery.lease_owner == bindparam("owner"),
+        ),
     )
     .group_by(AlertChannel.id)
 )
@@ -99,9 +103,9 @@ def lock(connection: WriteConnection, channel_id: int, *, waits: bool = False) -
     return first_row(connection, ChannelRow, statement, id=channel_id)
 
 
-def find_pending(connection: ReadConnection, now: datetime) -> Sequence[PendingChannel]:
-    """Return the channels that messages wait for which no server is sending."""
-    return all_rows(connection, PendingChannel, _find_pending, now=now)
+def find_pending(connection: ReadConnection, owner: str, now: datetime) -> Sequence[PendingChannel]:
+    """Return the channels that messages wait for which no server but ``owner`` is sending."""
+    return all_rows(connection, PendingChannel, _find_pending, owner=owner, now=now)
 
 
 def has_failing(connection: ReadConnection) -> bool:

@@ -88,7 +88,8 @@ _find_due = (
     .order_by(AlertDelivery.due_at, AlertDelivery.id)
     .limit(bindparam("most"))
 )
-_find_leased = select(AlertDelivery.id).where(_is_pending, AlertDelivery.lease_until > bindparam("now")).limit(1)
+_is_leased = and_(AlertDelivery.lease_until > bindparam("now"), AlertDelivery.lease_owner != bindparam("owner"))
+_find_leased = select(AlertDelivery.id).where(_is_pending, _is_leased).limit(1)
 _counted = aliased(Alert)
 # An alert that a run was counted in was reported before it.
 _counting = (
@@ -153,9 +154,9 @@ def find_due(connection: ReadConnection, channel_id: int, now: datetime, most: i
     return _rows(connection, _find_due, channel=channel_id, now=now, most=most)
 
 
-def is_sending(connection: ReadConnection, channel_id: int, now: datetime) -> bool:
-    """Whether a server is sending to a channel."""
-    return connection.scalar(_find_leased, {"channel": channel_id, "now": now}) is not None
+def is_sending(connection: ReadConnection, channel_id: int, owner: str, now: datetime) -> bool:
+    """Whether another server is sending to a channel: a lease of ``owner`` is from a commit that it saw fail."""
+    return connection.scalar(_find_leased, {"channel": channel_id, "owner": owner, "now": now}) is not None
 
 
 def lease(connection: WriteConnection, ids: Collection[str], owner: str, until: datetime) -> None:
