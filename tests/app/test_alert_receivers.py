@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from dagbook import tries
 from dagbook.alerts import outbox
@@ -321,7 +321,23 @@ async def test_servers_that_died_hold_no_message(scene: AlertScene) -> None:
     await scene.rule(to="hook +1h")
     await scene.run("nightly")
     await scene.until_routed_only()
-    lease = {"lease_owner": "another", "lease_until": tries.lasting(3600 * SPEED) + now(), "due_at": now()}
+    begin = now()  # 25 seconds after the message was leased: nothing is sent for as long
+    lease = {"lease_owner": "another", "lease_until": begin + timedelta(seconds=35), "due_at": begin}
     await scene.database.write(lambda connection: connection.execute(update(AlertDelivery).values(lease)))
     scene.server.deliverer.wake()
     await scene.until_told(1)
+    assert now() - begin < timedelta(seconds=30)
+
+
+@pytest.mark.both_engines
+async def test_a_server_that_seems_to_be_dead_by_its_clock_is_not_interrupted(scene: AlertScene) -> None:
+    await scene.channel("hook")
+    await scene.rule(to="hook +1h")
+    await scene.run("nightly")
+    await scene.until_routed_only()
+    lease = {"lease_owner": "another", "lease_until": now() + timedelta(seconds=60)}
+    await scene.database.write(lambda connection: connection.execute(update(AlertDelivery).values(lease)))
+    await scene.server.deliverer.run_once()
+    owner = await scene.database.read(lambda connection: connection.scalar(select(AlertDelivery.lease_owner)))
+    # A SQLite file has one process, so that no other one is alive.
+    assert owner == ("another" if scene.database.dialect == "postgresql" else None)

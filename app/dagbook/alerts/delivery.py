@@ -40,7 +40,7 @@ _POLL_SECONDS, _LEAST_PAUSE_SECONDS, _BACK_OFF_SECONDS = 5.0, 0.05, 1.0
 _CHANNELS_AT_A_TIME = 8
 _MOST_DUE = 100  # of one channel, from which the next message is chosen
 _PACE_SECONDS = 0.1  # between two requests to one receiver
-_LEASE = timedelta(seconds=4 * LIMIT_SECONDS)
+_LEASE, _SENDING = timedelta(seconds=4 * LIMIT_SECONDS), timedelta(seconds=LIMIT_SECONDS + 5)
 _LAST_SECONDS, _LAST_ANSWERS_SECONDS = 30.0, 1.0  # for what is due when a command ends, and for what is being sent then
 _SERVER_ERRORS, _POISONED = range(500, 600), 3
 _OUTCOMES = {Fate.SENT: "sent", Fate.GIVEN_UP: "failed"}  # of metrics; after others a message is tried again
@@ -138,7 +138,7 @@ class Deliverer:
 
         def look(connection: ReadConnection) -> tuple[datetime, Sequence[PendingChannel], Sequence[str]]:
             now = events.read_time(connection, self._now())
-            lost = deliveries.find_lost_owners(connection, self._owner, now)
+            lost = deliveries.find_lost_owners(connection, self._owner, now, now + _LEASE - _SENDING)
             return now, channels.find_pending(connection, self._owner, now), lost
 
         now, pending, lost = await self._database.read_inline(look)

@@ -243,7 +243,7 @@ SUBJECTS = {
     "FA4": Subject(
         "hostile receivers",
         "receivers answer 500, hang, redirect, flood, drip, or have a certificate that nothing trusts",
-        ("runs", "requests to receivers"),
+        ("runs that failed", "requests to receivers"),
     ),
     "FA5": Subject(
         "servers with a wrong clock",

@@ -14,7 +14,7 @@ import httpx
 
 from tests.certificates import make_certificate
 from tests.chaos.alerts.receiver import ELSEWHERE, Receiver, Reply
-from tests.chaos.alerts.told import CHAT, FAILS, HOOK, add_channel, add_rule
+from tests.chaos.alerts.told import CHAT, FAILS, HOOK, SUCCEEDS, add_channel, add_rule
 from tests.chaos.experiment import Figures, Progress
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, processes
@@ -24,6 +24,7 @@ REPLIES = (Reply.ERROR, Reply.HANG, Reply.REDIRECT, Reply.HUGE, Reply.DRIP)
 _MOST_BYTES = 10 * 2**20
 _MOST_SECONDS = 1.0  # of an answer of /health
 _CLIENTS = 2
+_FAILURES_SECONDS = 0.5  # from one to the next
 
 
 class HostilePlan(NamedTuple):
@@ -35,7 +36,7 @@ class HostilePlan(NamedTuple):
 
 
 class HostileExperiment:
-    """Clients let runs fail one after the other, each of a DAG of its own, so that each has a message."""
+    """Clients let runs succeed one after the other; beside them two fail in a second, each of a DAG of its own."""
 
     def __init__(self, sandbox: Sandbox, plan: HostilePlan, show: Callable[[str], None] = lambda _: None) -> None:
         self._sandbox = sandbox
@@ -57,7 +58,7 @@ class HostileExperiment:
             server.clear()
 
     def figures(self) -> Figures:
-        counts = {"runs": next(self._numbers), "requests to receivers": len(self._receiver.requests)}
+        counts = {"runs that failed": next(self._numbers), "requests to receivers": len(self._receiver.requests)}
         samples: dict[str, list[float]] = {f"runs/s {name} alerts": rates for name, rates in self._rates.items()}
         samples["seconds of an answer of /health"] = self._health
         samples["MiB more"] = [round(most / 2**20, 2) for most in self._growth()]
@@ -102,33 +103,38 @@ class HostileExperiment:
         def work() -> int:
             done = 0
             while time.monotonic() < end:
-                name = f"dag-{next(self._numbers)}"
-                server.api.ended(server.api.start(FAILS, name=name), name=name)
+                server.api.ended(server.api.start(SUCCEEDS, name="works"), name="works")
                 done += 1
             return done
 
-        with self._looking(server), ThreadPoolExecutor(_CLIENTS) as threads:
+        def fail() -> None:
+            server.api.start(FAILS, name=f"dag-{next(self._numbers)}")
+
+        looking = self._repeatedly(lambda: self._look(server), _FAILURES_SECONDS)
+        with looking, self._repeatedly(fail, _FAILURES_SECONDS), ThreadPoolExecutor(_CLIENTS) as threads:
             done = sum(future.result() for future in [threads.submit(work) for _ in range(_CLIENTS)])
         if phase in self._rates:
             self._rates[phase].append(done / self._plan.seconds)
             self._bytes[phase].append(processes.resident_bytes(server.pid))
 
     @contextmanager
-    def _looking(self, server: Server) -> Iterator[None]:
-        """Ask for the health of the server twice a second."""
+    def _repeatedly(self, work: Callable[[], None], seconds: float) -> Iterator[None]:
+        """Do something every so many seconds in another thread."""
         over = threading.Event()
 
-        def look() -> None:
-            with httpx.Client(base_url=server.api.client.base_url, timeout=60) as client:
-                while not over.wait(0.5):
-                    begin = time.monotonic()
-                    client.get("/health").raise_for_status()
-                    self._health.append(time.monotonic() - begin)
+        def repeat() -> None:
+            while not over.wait(seconds):
+                work()
 
         with ThreadPoolExecutor(1) as thread:
-            looking = thread.submit(look)
+            repeating = thread.submit(repeat)
             try:
                 yield
             finally:
                 over.set()
-            looking.result()
+            repeating.result()
+
+    def _look(self, server: Server) -> None:
+        begin = time.monotonic()
+        httpx.get(f"{server.api.client.base_url}health", timeout=60).raise_for_status()
+        self._health.append(time.monotonic() - begin)

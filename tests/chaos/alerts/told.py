@@ -168,8 +168,8 @@ class Told:
             if row.status == "sent" and not (self._lines[row.key] if _is_chat(row.channel) else self._by_id[row.id]):
                 yield f"lost: {name} has a receipt, and no receiver was told"
         for dag in {run.dag for run in rows.failed}:
-            # Whatever the rows say.
-            for channel in {row.channel for row in rows.deliveries if row.status == "sent"}:
+            # Whatever the rows say of this message; an escalation may be dropped.
+            for channel in {row.channel for row in rows.deliveries if row.status == "sent"} & {HOOK, CHAT}:
                 if not any(self._names(channel, dag, request) for request in self._accepted):
                     yield f"lost: {channel} was not told of {dag}"
         yield from self._disorder()

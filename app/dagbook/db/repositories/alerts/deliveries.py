@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
@@ -23,7 +23,6 @@ from dagbook.tries import Answer, Fate
 PENDING, SENT, FAILED, DROPPED = "pending", "sent", "failed", "dropped"
 OPENED, REMINDER, CLOSED, TEST, RUN_MAIL = "opened", "reminder", "closed", "test", "run_mail"
 _KEPT = 10  # tries of a delivery
-_LAST_MESSAGES = timedelta(seconds=60)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,15 +211,19 @@ def expire(connection: WriteConnection, channel: int | str, before: datetime) ->
     return connection.execute(update(AlertDelivery).where(*of_channel, *old).values(given_up)).rowcount
 
 
-def find_lost_owners(connection: ReadConnection, owner: str, now: datetime) -> list[str]:
-    """Return the processes that have leases and are dead: on SQLite all but this one, which has the file alone."""
+def find_lost_owners(connection: ReadConnection, owner: str, now: datetime, until: datetime) -> list[str]:
+    """Return the processes that have leases and are dead: on SQLite all but this one, which has the file alone.
+
+    Elsewhere those without a lease of their own count as dead, which is by their clock: one that is late by its clock
+    may still be sending what it leased for longer than ``until``.
+    """
     of_others = (AlertDelivery.status == PENDING, AlertDelivery.lease_owner != owner)
     statement = select(AlertDelivery.lease_owner).where(*of_others).distinct()
     if connection.dialect.name == "postgresql":
-        is_running = and_(Service.stopped_at.is_(None), Service.lease_until > now)
-        # One that was stopped may still send what was due.
-        alive = select(Service.id).where(or_(is_running, Service.stopped_at > now - _LAST_MESSAGES))
-        statement = statement.where(AlertDelivery.lease_owner.not_in(alive))
+        alive = select(Service.id).where(Service.stopped_at.is_(None), Service.lease_until > now)
+        # A mail of a definition that was not tried yet is nowhere on its way.
+        is_over = or_(AlertDelivery.lease_until <= until, AlertDelivery.tries == 0)
+        statement = statement.where(AlertDelivery.lease_owner.not_in(alive), is_over)
     return [found for found in connection.scalars(statement) if found is not None]
 
 
