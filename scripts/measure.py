@@ -53,6 +53,7 @@ LIMITS = {
     # + 360: their restore, doctor, retention and monitoring, and the rights of a worker's role.
     # + 290: mails of definitions that are stored and sent until they are accepted.
     # + 101: what a caller may do with alerts and rules, mails of a DAG, the event and the message of a failing channel.
+    # + 6: receipts that are kept through an outage, and messages that are left to who may be sending them.
     "lines": Limit(86_200, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),

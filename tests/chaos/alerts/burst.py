@@ -75,7 +75,7 @@ class BurstExperiment:
             yield f"{self._alerts} alerts of {self._plan.dags} DAGs"
         if self._messages[-1] > _MOST_MESSAGES:
             yield f"{self._messages[-1]:.0f} messages of a chat"
-        told = Told(rows, self._receiver)
+        told = Told(rows, self._receiver.requests)
         if told.repeats:
             yield f"{told.repeats} messages were accepted twice"
         yield from told.find_violations()

@@ -87,7 +87,7 @@ class ClockExperiment:
             ended = self._run_all([right, wrong], dags)
             time.sleep(_DELAY)  # until the last escalation is due
             rows = wait_until_told(right.database_url)
-            told = Told(rows, self._receiver)
+            told = Told(rows, self._receiver.requests)
             yield from told.find_violations()
             yield from self._late_violations(dags, ended)
             yield from invariants.find_violations(right.database_url)

@@ -62,7 +62,7 @@ class DeadReceiverExperiment:
                 for number in range(self._plan.rounds):
                     found += self._round(server, number)
                 rows = read_rows(server.database_url)
-                told = Told(rows, self._receiver)
+                told = Told(rows, self._receiver.requests)
                 self._failed, self._repeats = len(rows.failed), told.repeats
                 return [*found, *told.find_violations(), *invariants.find_violations(server.database_url)]
         finally:

@@ -81,7 +81,7 @@ class _Alerting(KillExperiment):
         return 0
 
     def _violations(self) -> list[str]:
-        self._told = Told(read_rows(self.server.database_url), self._receiver)
+        self._told = Told(read_rows(self.server.database_url), self._receiver.requests)
         found = [*self._refusals, *self._run_violations(), *self._told.find_violations()]
         if self._told.repeats > self._most_repeats():
             found.append(f"{self._told.repeats} messages were accepted twice, more than {self._most_repeats()}")

@@ -39,7 +39,7 @@ class AlertSweepExperiment(SweepExperiment):
 
     def _result(self) -> Told:
         if self._told is None:
-            self._told = Told(read_rows(self._server.database_url), self._receiver)
+            self._told = Told(read_rows(self._server.database_url), self._receiver.requests)
         return self._told
 
     def figures(self) -> Figures:

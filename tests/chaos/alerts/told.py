@@ -16,7 +16,7 @@ from sqlalchemy import and_, func, select
 from dagbook.db.database import ReadConnection
 from dagbook.db.models import Alert, AlertDelivery, AlertEvent, Run
 from dagbook.engine.status import RunStatus
-from tests.chaos.alerts.receiver import Receiver, Reply, Request
+from tests.chaos.alerts.receiver import Reply, Request
 from tests.process import store
 from tests.process.server import Api
 from tests.process.waiting import wait_for
@@ -134,9 +134,9 @@ def wait_until_told(url: str, *, seconds: float = _SETTLE_SECONDS) -> AlertRows:
 class Told:
     """What receivers were told, beside the rows about it."""
 
-    def __init__(self, rows: AlertRows, receiver: Receiver) -> None:
+    def __init__(self, rows: AlertRows, requests: Sequence[Request]) -> None:
         self._rows = rows
-        self._requests = list(receiver.requests)
+        self._requests = list(requests)
         self._accepted = [request for request in self._requests if request.reply in _ACCEPTED]
         self._by_id = Counter(request.id for request in self._accepted if request.id)
         self._messages = [keys for each in self._accepted if not each.id and (keys := _keys(each))]

@@ -91,7 +91,9 @@ class AlertUpgradeExperiment(UpgradeExperiment):
         self._untold += len(old)
         alerts = wait_until_told(self.url)
         after = {row.run_id for row in rows if row.after_rule} - old
-        told = Told(alerts._replace(failed=[run for run in alerts.failed if run.run_id in after]), self._receiver)
+        told = Told(
+            alerts._replace(failed=[run for run in alerts.failed if run.run_id in after]), self._receiver.requests
+        )
         yield from told.find_violations()
         yield from (sentence for sentence in invariants.find_violations(self.url) if not any(map(sentence.count, old)))
 

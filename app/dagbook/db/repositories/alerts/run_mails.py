@@ -19,7 +19,7 @@ from dagbook.db.repositories.alerts.deliveries import PENDING, RUN_MAIL, Attempt
 from dagbook.db.statements import all_rows, insert_into
 
 _FIRST_TRY = timedelta(days=1)  # its evaluation may take a while; the leases of a process that dies are ended
-_TRY = timedelta(minutes=2)
+_TRY = timedelta(seconds=130)  # 40 s longer than it can last: servers end the leases of processes that look dead then
 
 
 class NewRunMail(msgspec.Struct, frozen=True, kw_only=True):
