@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
@@ -140,6 +141,7 @@ class Receiver:
             reply = self._random.choice(self._replies.get(path, (Reply.OK,)))
             body = json.loads(asked.body or b"{}")
             self.requests.append(Request(path, time.time(), asked.headers.get("webhook-id", ""), body, reply))
-            await _REPLIES[reply](writer)
+            with suppress(asyncio.CancelledError):  # at the end, of which the streams would print a traceback
+                await _REPLIES[reply](writer)
 
         return answer
