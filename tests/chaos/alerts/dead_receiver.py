@@ -84,7 +84,7 @@ class DeadReceiverExperiment:
 
     def _round(self, server: Server, number: int) -> Iterator[str]:
         self._receiver.reply(f"/{CHAT}", Reply.DOWN)
-        begin = len(self._receiver.requests)
+        begin, down = len(self._receiver.requests), time.time()
         self._fail(server, number)
         self._receiver.reply(f"/{CHAT}")
         back = time.time()
@@ -98,17 +98,17 @@ class DeadReceiverExperiment:
         self._dead.append(dead)
         self._messages.append(len(after))
         self._return.append(after[-1].at - back if after else float(_MOST_SECONDS))
-        if dead > self._most_requests():
-            yield f"{dead} requests to a receiver that is down, more than {self._most_requests()}"
+        if dead > (most := self._most_requests(back - down)):
+            yield f"{dead} requests to a receiver that is down, more than {most}"
         if len(after) > _MOST_MESSAGES or not after:
             yield f"{len(after)} messages of the chat after its return"
         if self._return[-1] > _MOST_SECONDS / self._plan.speed + self._plan.most_delay:
             yield f"the last message came {self._return[-1]:.0f} s after the return of its receiver"
         yield from self._late(server, begin)
 
-    def _most_requests(self) -> int:
-        """Return the most requests in the time that the receiver is down: pauses of 5, 10, 20, 30, 30 s, less 20 %."""
-        return 4 + round(self._plan.seconds * self._plan.speed / 28.5)
+    def _most_requests(self, seconds: float) -> int:
+        """Return the most requests while the receiver is down, 25 in ten minutes: after 5, 10, 20 s, then every 30."""
+        return 4 + round(seconds * self._plan.speed / 28.5)
 
     def _fail(self, server: Server, number: int) -> None:
         """Start runs that fail, spread over the time that the receiver is down."""
