@@ -21,15 +21,14 @@ from dagbook.alerts.channels import TYPES
 from dagbook.alerts.queries import read_notice
 from dagbook.alerts.senders import LIMIT_SECONDS, Sender
 from dagbook.background import BackgroundLoop
-from dagbook.clock import Clock
 from dagbook.db.database import ALERTS, Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.alerts import alerts, channels, deliveries, events
 from dagbook.db.repositories.alerts.channels import ChannelRow, PendingChannel
 from dagbook.db.repositories.alerts.deliveries import Attempt, DeliveryRow, NewDelivery
-from dagbook.db.repositories.services import ServiceProcess
 from dagbook.runs.notifications.mailer import RunMailer
+from dagbook.runs.server_context import ServerContext
 from dagbook.telemetry.metrics import AlertMetrics
 from dagbook.tries import Answer, Fate, lasting
 
@@ -62,15 +61,14 @@ class Deliverer:
         database: Database,
         sender: Sender,
         mailer: RunMailer,
-        identity: ServiceProcess,
-        base: str,
-        now: Clock,
+        context: ServerContext,
         metrics: AlertMetrics,
     ) -> None:
-        """Route and send for this process; ``base`` is the address of its pages, empty if it has none."""
+        """Route and send for the process of a context."""
         self._database = database
         self._sender, self._mailer, self._metrics = sender, mailer, metrics
-        self._owner, self._host, self._base, self._now = identity.id, identity.host, base, now
+        self._owner, self._host = context.identity.id, context.identity.host
+        self._base, self._now = context.page_base, context.now
         self._active: dict[int, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(_CHANNELS_AT_A_TIME)
         self._pause, self._looked_at = _POLL_SECONDS, 0.0

@@ -5,6 +5,7 @@ __all__ = [
     "dry_run",
     "evaluation",
     "model",
+    "notifications",
     "open_approvals",
     "output",
     "queries",

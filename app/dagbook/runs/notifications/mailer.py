@@ -41,7 +41,7 @@ from dagbook.runs.store import run_loading
 from dagbook.runs.store.row_mapping import read_record
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec.expansion.expand import ExpansionError
-from dagbook.spec.model import Dag, Mail, Smtp
+from dagbook.spec.model import Mail, Smtp
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.tries import Answer, Fate, lasting
 
@@ -94,7 +94,9 @@ class RunMails:
 
     def plan(self, state: RunState, new: Sequence[EventRow], now: datetime) -> list[NewRunMail]:
         """Return the mails that new events require, to be stored in one commit with them; ``start`` sends them."""
-        run, channel = self._run.owned, self._run.mask(_channel_of(self._run.plan.dag))
+        run, server = self._run.owned, self._run.plan.dag.smtp or Smtp()
+        # The mail server as the definition writes it: its settings are not evaluated here.
+        channel = self._run.mask(f"{server.host}:{server.port}" if server.port else server.host)[:_LONGEST_CHANNEL]
         mails = [
             _Mail(id=new_run_id(), channel=channel, run=self._run, notification=notification)
             for notification in notifications_for(self._run.plan, state, new)
@@ -331,9 +333,3 @@ class RunMailer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _channel_of(dag: Dag) -> str:
-    """Return the mail server of a definition as it is written there."""
-    server = dag.smtp or Smtp()
-    return f"{server.host}:{server.port}"[:_LONGEST_CHANNEL] if server.port else server.host[:_LONGEST_CHANNEL]

@@ -1,4 +1,4 @@
-// A table of alerts: what is or was wrong, since when, who was told of it, and who has acknowledged it.
+// A table of alerts: what is or was wrong, since when, who was told, and who has acknowledged it.
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
@@ -56,7 +56,7 @@ function Row({ alert, onAsk }) {
     alert.mayAcknowledge && { title: "Acknowledge…", onChoose: () => onAsk("note"),
       disabled: closedAt ? "It has ended" : by && `Acknowledged by ${by}` },
     { title: "Messages…", onChoose: () => onAsk("messages") },
-    isOfDag && { title: "Who is told of its failures", href: href(["dags", subject, "alerts"]) },
+    isOfDag && { title: "Rules and alerts of this DAG", href: href(["dags", subject, "alerts"]) },
   ];
   return html`<tr>
     <td class="state"><${StatusIcon} look=${look} /></td>
