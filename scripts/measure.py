@@ -39,7 +39,8 @@ LIMITS = {
     # commit of an end), 3 controllers, schemas, presenter, commands. 1 for the formats of chats and services.
     # 2 for the upkeep of alerts (rows after a restore and retention, checks of the doctor).
     # 4 for durable mails (notices, content, rows, tries).
-    "modules": Limit(529, goal=400),
+    # 2 for channels and rules of the settings (how they are written, and how they are applied).
+    "modules": Limit(531, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -54,7 +55,8 @@ LIMITS = {
     # + 290: mails of definitions that are stored and sent until they are accepted.
     # + 101: what a caller may do with alerts and rules, mails of a DAG, the event and the message of a failing channel.
     # + 6: receipts that are kept through an outage, and messages that are left to who may be sending them.
-    "lines": Limit(86_200, goal=67_000),
+    # + 445: channels and rules of the settings.
+    "lines": Limit(86_645, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -63,18 +63,18 @@ async def services(scene: AlertScene) -> AlertScene:
     return scene
 
 
-def asked_of(scene: AlertScene, kind: str) -> list[Asked]:
-    return [asked for asked in scene.web.asked if asked.target == CASES[kind].path]
+async def until_told(scene: AlertScene, count: int) -> dict[str, list[Asked]]:
+    """Wait until each service has as many requests; returns these."""
+    return {kind: await scene.until_told(count, case.path.removeprefix("/")) for kind, case in CASES.items()}
 
 
 async def test_a_failure_with_a_hostile_text_and_its_end_are_told(services: AlertScene) -> None:
     await services.run("nightly", HOSTILE)
-    await services.until_routed()
+    await until_told(services, 1)
     await services.run("nightly", GOOD)
-    await services.until_routed()
-    found = {}
+    asked, found = await until_told(services, 2), {}
     for kind, case in CASES.items():
-        first, second = asked_of(services, kind)
+        first, second = asked[kind]
         opened, closed, (name, value) = first.body.decode(), second.body.decode(), case.header
         said = {
             "slack": "&lt;!channel&gt; @everyone",
@@ -87,7 +87,7 @@ async def test_a_failure_with_a_hostile_text_and_its_end_are_told(services: Aler
             (first.method, first.headers[name]) == ("POST", value),
         )
     assert found == dict.fromkeys(CASES, ((True, True), (True, False, False), True))
-    assert '"parse":[]' in asked_of(services, "discord")[0].body.decode()
+    assert '"parse":[]' in asked["discord"][0].body.decode()
 
 
 async def test_secrets_are_shown_to_nobody_and_stored_sealed(services: AlertScene) -> None:
@@ -124,8 +124,7 @@ async def test_pagerduty_gets_one_request_for_each_alert_and_the_end_of_each(sce
     for spec in (BAD, GOOD):
         for name in ("a", "b", "c"):
             await scene.run(name, spec)
-    await scene.until_routed()
-    events = [json.loads(asked.body) for asked in scene.web.asked]
+    events = [json.loads(asked.body) for asked in await scene.until_told(6, "v2/enqueue")]
     actions: dict[str, list[str]] = {}
     for event in events:
         actions.setdefault(event["dedup_key"], []).append(event["event_action"])

@@ -195,6 +195,35 @@ def test_what_is_disabled_tells_nobody(chat: Command, receiver: Receiver) -> Non
     assert chat("alerts", "rule", "list").out.splitlines()[1].split()[0] == "all"
 
 
+def test_exec_and_enqueue_without_a_server_know_the_settings(
+    command: Callable[..., CommandResult], receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_URL", receiver.url)
+    settings = tmp_path / "dagbook.yaml"
+    settings.write_text(
+        "alert_channels:\n  - {name: ops, type: slack, url: '${OPS_URL}'}\n"
+        "alert_rules:\n  - {name: all, match: ['*'], on: [failed], to: [ops]}\n"
+    )
+    (tmp_path / "later.yaml").write_text(BAD)
+    assert command("enqueue", tmp_path / "later.yaml").status == 0
+    assert [each.split()[:2] for each in command("alerts", "channel", "list").out.splitlines()[1:]] == [
+        ["ops", "slack"]
+    ]
+    said = command("exec", "-N", "b", "--", "false"), command("config"), command("config", "--json")
+    assert said[0].status == 1
+    assert any("b failed at " in body for body in receiver.bodies)
+    assert ("very-secret-token" in str(said), str(said).count("***")) == (False, 2)
+    settings.write_text("alert_rules: [{name: all, match: ['*'], on: [often], to: [ops]}]\n")
+    refused = command("exec", "-N", "b", "--", "true")
+    assert (refused.status, "all: on: 'often' is no kind of alert" in refused.err) == (1, True)
+    settings.write_text("")  # which says nothing for a command
+    assert command("exec", "-N", "b", "--", "true").status == 0
+    assert len(command("alerts", "rule", "list").out.splitlines()) == 2
+    settings.write_text("alert_channels: []\nalert_rules: []\n")
+    assert command("exec", "-N", "b", "--", "true").status == 0
+    assert "there is no rule" in command("alerts", "rule", "list").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

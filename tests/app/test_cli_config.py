@@ -15,7 +15,11 @@ from dagbook.cli import execute as run
 from dagbook.settings import TABLE
 
 NODES = '[{"name": "east", "url": "http://east.example/api/v2", "auth": "token", "token": "topsecret"}]'
-RECORDS = {"remote_nodes": NODES, "sources": '[{"name": "team", "place": "/srv/dags", "hook_secret": "topsecret"}]'}
+RECORDS = {
+    "remote_nodes": NODES,
+    "sources": '[{"name": "team", "place": "/srv/dags", "hook_secret": "topsecret"}]',
+    "alert_channels": '[{"name": "ops", "type": "slack", "url": "https://host/topsecret"}]',
+}
 
 
 @pytest.fixture(autouse=True)

@@ -103,7 +103,7 @@ def test_a_variable_that_is_no_list_of_maps_is_refused_without_repeating_it(tmp_
     ("text", "message"),
     [
         ("remote_nodes: [east]", "is a list of maps"),
-        ("remote_nodes: [{name: {a: b}}]", "is nested"),
+        ("remote_nodes: [{name: {a: b}}]", "a list or a map is given where one value belongs"),
         ("remote_nodes: [{name:}]", "has no value"),
         ("remote_nodes: [{token: '${NOWHERE}'}]", "NOWHERE"),
         ("remote_nodes: {name: east}", "is nested"),

@@ -174,7 +174,7 @@ def test_an_unknown_variable_is_refused_by_name(tmp_path: Path, environ: dict[st
         ("port: 1\nport: 2", "port ({file}:2): is there already, at {file}:1; keep one"),
         ("port:", "port ({file}:1): has no value; write one, or take the line out"),
         ("port: {a: 1}", "port ({file}:1): is nested; write one value or a list of values"),
-        ("port: [1]", "port ({file}:1): a list is given where one value belongs"),
+        ("port: [1]", "port ({file}:1): a list or a map is given where one value belongs"),
         ("queues: {a: 0}", "queues ({file}:1): 'a=0' does not fit; write NAME=RUNS such as reports=2, at least 1"),
         ("queues: a", "queues ({file}:1): 'a' does not fit; write NAME=RUNS such as reports=2, at least 1"),
         ("queues: {a: [1]}", "queues ({file}:1): is nested; write one value or a list of values"),

@@ -1,3 +1,14 @@
 """Alerts: what rules report becomes messages for channels, which are sent until the receiver has them."""
 
-__all__ = ["channels", "delivery", "queries", "requests", "rights", "routing", "rules", "senders", "service"]
+__all__ = [
+    "channels",
+    "configured",
+    "delivery",
+    "queries",
+    "requests",
+    "rights",
+    "routing",
+    "rules",
+    "senders",
+    "service",
+]

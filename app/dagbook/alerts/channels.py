@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -109,12 +109,10 @@ class Channels:
         made = new_secret() if new.type == WEBHOOK and new.secret is None else ""
         channel, known = check_channel(new.name, new.type, new, ChannelSettings(), Secrets(signing=made))
         channel = replace(channel, sealed=self.seal(new.name, known))
-        entry = actor.entry(_action(Action.ALERT_CHANNEL_CREATE, new.name, after=_shown(channel)), self._now())
+        entry = actor.entry(channel_action(Action.ALERT_CHANNEL_CREATE, new.name, None, channel), self._now())
 
         def work(connection: WriteConnection) -> None:
-            if len(channels.find(connection)) >= _MOST_CHANNELS:
-                raise BadRequestError(f"name: there are {_MOST_CHANNELS} channels, the most that are possible")
-            if not channels.add(connection, channel):
+            if not add_channel(connection, channel):
                 raise AlreadyExistsError(f"a channel named {shorten(new.name)} exists already")
             audit.add(connection, entry)
 
@@ -128,12 +126,9 @@ class Channels:
         def work(connection: WriteConnection) -> None:
             row = _lock(connection, key, name)
             channel, known = check_channel(name, row.type, change, read_settings(row), self.open(row), row)
-            channels.change(connection, key, **{**asdict(channel), "sealed": self.seal(name, known)})
-            if not channel.enabled:
-                deliveries.drop_of_channel(connection, key, "channel disabled")
-            _publish(connection, row)
-            action = _action(Action.ALERT_CHANNEL_UPDATE, name, _shown(row), _shown(channel))
-            audit.add(connection, actor.entry(action, now))
+            changed = replace(channel, sealed=self.seal(name, known))
+            change_channel(connection, row, changed)
+            audit.add(connection, actor.entry(channel_action(Action.ALERT_CHANNEL_UPDATE, name, row, changed), now))
 
         await self._database.write(work)
         return await self.require(name)
@@ -144,7 +139,8 @@ class Channels:
         if row.type != WEBHOOK:
             raise BadRequestError(f"name: {shorten(name)} is no webhook; give a new secret by changing the channel")
         key, made, now = row.id, new_secret(), self._now()
-        entry = actor.entry(_action(Action.ALERT_CHANNEL_UPDATE, name, after={"secret": "rotated"}), now)
+        action = channel_action(Action.ALERT_CHANNEL_UPDATE, name, None, None)
+        entry = actor.entry(replace(action, after={"secret": "rotated"}), now)
 
         def work(connection: WriteConnection) -> None:
             before = {"sealed_before": _lock(connection, key, name).sealed, "sealed_before_until": now + _ROTATION}
@@ -157,16 +153,14 @@ class Channels:
     async def remove(self, name: str, actor: Actor) -> None:
         """Delete a channel that no rule uses, and drop what waits for it. Raises AppError."""
         row = await self._require_own(name)
-        entry = actor.entry(_action(Action.ALERT_CHANNEL_DELETE, name, before=_shown(row)), self._now())
+        entry = actor.entry(channel_action(Action.ALERT_CHANNEL_DELETE, name, row, None), self._now())
 
         def work(connection: WriteConnection) -> None:
             if using := channels.find_users(connection, row.id):
                 raise AlreadyExistsError(
                     f"the channel {shorten(name)} is used by the rules {', '.join(using)}; remove it from these first"
                 )
-            deliveries.drop_of_channel(connection, row.id, "channel removed")
-            channels.remove(connection, row.id)
-            _publish(connection, row)
+            remove_channel(connection, row)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -210,6 +204,28 @@ def _publish(connection: WriteConnection, row: ChannelRow) -> None:
     """Let pages look again whether a channel fails, when one that does has changed."""
     if row.failing_since is not None:
         changes.add_channel_change(connection)
+
+
+def add_channel(connection: WriteConnection, channel: NewChannel) -> bool:
+    """Store a channel; False when its name is taken. Raises BadRequestError."""
+    if len(channels.find(connection)) >= _MOST_CHANNELS:
+        raise BadRequestError(f"name: there are {_MOST_CHANNELS} channels, the most that are possible")
+    return channels.add(connection, channel)
+
+
+def change_channel(connection: WriteConnection, row: ChannelRow, channel: NewChannel) -> None:
+    """Make a stored channel another one; a disabled one drops what waits for it."""
+    channels.change(connection, row.id, **asdict(channel))
+    if not channel.enabled:
+        deliveries.drop_of_channel(connection, row.id, "channel disabled")
+    _publish(connection, row)
+
+
+def remove_channel(connection: WriteConnection, row: ChannelRow) -> None:
+    """Delete a channel that no rule uses, and drop what waits for it."""
+    deliveries.drop_of_channel(connection, row.id, "channel removed")
+    channels.remove(connection, row.id)
+    _publish(connection, row)
 
 
 def new_secret() -> str:
@@ -341,11 +357,11 @@ def is_channel_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text)) and text.strip(".") != ""
 
 
-def _shown(channel: NewChannel) -> Mapping[str, object]:
-    """Return what the audit has of a channel: no secret."""
-    names = ("type", "enabled", "shared", "interval_seconds")
-    return {**channel.settings, **{name: getattr(channel, name) for name in names}}
+def channel_action(action: Action, name: str, before: NewChannel | None, after: NewChannel | None) -> AuditAction:
+    """Return what is recorded of a change: no secret."""
 
+    def shown(channel: NewChannel | None) -> Values:
+        names = ("type", "enabled", "shared", "interval_seconds")
+        return None if channel is None else {**channel.settings, **{name: getattr(channel, name) for name in names}}
 
-def _action(action: Action, name: str, before: Values = None, after: Values = None) -> AuditAction:
-    return AuditAction(action=action, kind="alert channel", name=name, before=before, after=after)
+    return AuditAction(action=action, kind="alert channel", name=name, before=shown(before), after=shown(after))

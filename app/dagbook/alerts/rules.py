@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from dagbook.alerts import routing
 from dagbook.alerts.channels import is_channel_name
@@ -15,6 +18,7 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.alerts import channels, events, rules
+from dagbook.db.repositories.alerts.channels import ChannelRow
 from dagbook.db.repositories.alerts.rules import DagTags, NewRule, NewTarget, RuleRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import is_name, shorten
@@ -44,17 +48,13 @@ class Rules:
 
     async def add(self, name: str, rule: SetAlertRule, actor: Actor, *, may_use_all: bool) -> RuleRow:
         """Store a rule. Without ``may_use_all`` only shared channels exist. Raises AppError."""
-        if not is_channel_name(name):
-            raise BadRequestError(f"name: {shorten(name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
+        checked = check_rule(name, rule)
 
         def work(connection: WriteConnection) -> None:
-            now = events.read_time(connection, self._now())
-            if rules.count(connection) >= _MOST_RULES:
-                raise BadRequestError(f"name: there are {_MOST_RULES} rules, the most that are possible")
-            row, targets = _check(connection, name, rule, may_use_all=may_use_all)
-            if not rules.add(connection, row, targets, now):
+            now, known = events.read_time(connection, self._now()), _find_usable(connection, may_use_all=may_use_all)
+            if not add_rule(connection, *resolve(connection, checked, rule, known), now):
                 raise AlreadyExistsError(f"a rule named {shorten(name)} exists already")
-            audit.add(connection, actor.entry(_action(Action.ALERT_RULE_CREATE, name, None, _shown(rule)), now))
+            audit.add(connection, actor.entry(rule_action(Action.ALERT_RULE_CREATE, name, None, rule), now))
 
         await self._database.write(work)
         return await self.require(name)
@@ -62,10 +62,12 @@ class Rules:
     async def replace(self, name: str, rule: SetAlertRule, actor: Actor, *, may_use_all: bool) -> RuleRow:
         """Change a rule; raises AppError."""
         row = await self._require_own(name)
-        action = _action(Action.ALERT_RULE_UPDATE, name, _shown(as_written(row)), _shown(rule))
+        changed = check_rule(name, rule)
+        action = rule_action(Action.ALERT_RULE_UPDATE, name, as_written(row), rule)
 
         def work(connection: WriteConnection) -> None:
-            now, (new, targets) = self._now(), _check(connection, name, rule, may_use_all=may_use_all)
+            now, known = self._now(), _find_usable(connection, may_use_all=may_use_all)
+            new, targets = resolve(connection, changed, rule, known)
             rules.replace(connection, row.id, new, targets, events.read_time(connection, now))
             audit.add(connection, actor.entry(action, now))
 
@@ -75,7 +77,7 @@ class Rules:
     async def remove(self, name: str, actor: Actor) -> None:
         """Delete a rule; what it has caused stays. Raises AppError."""
         row = await self._require_own(name)
-        entry = actor.entry(_action(Action.ALERT_RULE_DELETE, name, _shown(as_written(row))), self._now())
+        entry = actor.entry(rule_action(Action.ALERT_RULE_DELETE, name, as_written(row), None), self._now())
 
         def work(connection: WriteConnection) -> None:
             rules.remove(connection, row.id)
@@ -131,20 +133,19 @@ def count_covered(row: RuleRow, dags: Sequence[DagTags]) -> int:
     return sum(routing.judge(row.match, dag.dag_name, dag.tags).covers for dag in dags)
 
 
-def _check(
-    connection: ReadConnection, name: str, rule: SetAlertRule, *, may_use_all: bool
-) -> tuple[NewRule, list[NewTarget]]:
-    """Return a rule and its targets as they are stored; raises BadRequestError and NotFoundError."""
+def check_rule(name: str, rule: SetAlertRule) -> NewRule:
+    """Return a rule as it is stored, but for its DAG; raises BadRequestError. Its channels may not exist."""
+    if not is_channel_name(name):
+        raise BadRequestError(f"name: {shorten(name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
     kinds = [_parse("on", text, parse_kind) for text in rule.on]
     if rule.quiet:
         _parse("quiet", rule.quiet, parse_quiet)
-    match, targets = _check_match(rule), _find_targets(connection, rule, may_use_all=may_use_all)
-    dag_id = rules.find_dag_id(connection, rule.dag) if rule.dag else None
-    if rule.dag and dag_id is None:
-        raise NotFoundError(f"dag: there is no DAG named {shorten(rule.dag)}")
-    row = NewRule(
+    names = [_parse("to", text, parse_target)[0] for text in rule.to]
+    if twice := next((each for each in names if names.count(each) > 1), ""):
+        raise BadRequestError(f"to: names the channel {shorten(twice)} twice")
+    return NewRule(
         name=name,
-        match=match,
+        match=_check_match(rule),
         kinds=[str(kind) for kind in dict.fromkeys(kinds)],
         after=rule.after,
         remind_seconds=rule.remind_seconds,
@@ -152,9 +153,26 @@ def _check(
         enabled=rule.enabled,
         configured=False,
         tells_success=Kind.SUCCEEDED in kinds,
-        dag_id=dag_id,
+        dag_id=None,
     )
-    return row, targets
+
+
+def _find_usable(connection: ReadConnection, *, may_use_all: bool) -> dict[str, ChannelRow]:
+    return {row.name: row for row in channels.find(connection) if row.shared or may_use_all}
+
+
+def resolve(
+    connection: ReadConnection, row: NewRule, rule: SetAlertRule, known: Mapping[str, ChannelRow]
+) -> tuple[NewRule, list[NewTarget]]:
+    """Return a valid rule with its DAG, and its channels of those that are known; raises NotFoundError."""
+    dag_id = rules.find_dag_id(connection, rule.dag) if rule.dag else None
+    if rule.dag and dag_id is None:
+        raise NotFoundError(f"dag: there is no DAG named {shorten(rule.dag)}")
+    targets = [parse_target(text) for text in rule.to]
+    if missing := next((name for name, _ in targets if name not in known), ""):
+        raise NotFoundError(f"to: there is no channel named {shorten(missing)}; add it first")
+    stored = [NewTarget(channel_id=known[name].id, delay_seconds=delay) for name, delay in targets]
+    return replace(row, dag_id=dag_id), stored
 
 
 def _check_match(rule: SetAlertRule) -> list[str]:
@@ -168,19 +186,6 @@ def _check_match(rule: SetAlertRule) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def _find_targets(connection: ReadConnection, rule: SetAlertRule, *, may_use_all: bool) -> list[NewTarget]:
-    known = {row.name: row.id for row in channels.find(connection) if row.shared or may_use_all}
-    targets: dict[int, NewTarget] = {}
-    for text in rule.to:
-        channel, delay = _parse("to", text, parse_target)
-        if channel not in known:
-            raise NotFoundError(f"to: there is no channel named {shorten(channel)}")
-        if known[channel] in targets:
-            raise BadRequestError(f"to: names the channel {shorten(channel)} twice")
-        targets[known[channel]] = NewTarget(channel_id=known[channel], delay_seconds=delay)
-    return list(targets.values())
-
-
 def _parse(field: str, text: str, parse: Callable[[str], T]) -> T:
     """Parse a value; raises BadRequestError with its field and its text."""
     try:
@@ -189,9 +194,17 @@ def _parse(field: str, text: str, parse: Callable[[str], T]) -> T:
         raise BadRequestError(f"{field}: {shorten(text)} {error}") from error
 
 
-def _shown(rule: SetAlertRule) -> Values:
-    return {name: getattr(rule, name) for name in SetAlertRule.__struct_fields__}
+def add_rule(connection: WriteConnection, row: NewRule, targets: Iterable[NewTarget], at: datetime) -> bool:
+    """Store a rule; False when its name is taken. Raises BadRequestError."""
+    if rules.count(connection) >= _MOST_RULES:
+        raise BadRequestError(f"name: there are {_MOST_RULES} rules, the most that are possible")
+    return rules.add(connection, row, targets, at)
 
 
-def _action(action: Action, name: str, before: Values = None, after: Values = None) -> AuditAction:
-    return AuditAction(action=action, kind="alert rule", name=name, before=before, after=after)
+def rule_action(action: Action, name: str, before: SetAlertRule | None, after: SetAlertRule | None) -> AuditAction:
+    """Return what is recorded of a change."""
+
+    def shown(rule: SetAlertRule | None) -> Values:
+        return None if rule is None else {name: getattr(rule, name) for name in SetAlertRule.__struct_fields__}
+
+    return AuditAction(action=action, kind="alert rule", name=name, before=shown(before), after=shown(after))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from dagbook import __version__
 from dagbook.accounts.auth_setup import check_strength, find_provider, requires_authentication
+from dagbook.alerts.configured import Configuration, Configured, read_channels, read_rules
 from dagbook.alerts.delivery import NOTIFICATION
 from dagbook.api.middleware.host_check import is_loopback
 from dagbook.auth.audit_context import Actor
@@ -21,7 +23,7 @@ from dagbook.db.database import ALERTS, Database
 from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.db.repositories.sources import NewSource
 from dagbook.engine.admission import Labels
-from dagbook.errors import BadRequestError
+from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import API_PATH
 from dagbook.main.host_keys import move_host_keys
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
@@ -33,6 +35,7 @@ from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.secrets.encryption import warn_of_other_keys
 from dagbook.runs.server_context import ServerIdentity
 from dagbook.settings import Settings, SettingsError
+from dagbook.settings.alerts import AlertEntry
 from dagbook.sources.places import check_source
 from dagbook.sources.signatures import check_secret
 from dagbook.unix import unix_accounts
@@ -58,6 +61,7 @@ __all__ = [
 
 _opened = count()
 _SETTINGS = Actor(via="settings")
+T = TypeVar("T")
 _LEFT_ALONE = "this server was started with --leave-runs and starts nothing; start it again without the option"
 
 
@@ -120,6 +124,35 @@ def find_sources(settings: Settings) -> dict[str, tuple[NewSource, str]]:
     return found
 
 
+def find_alerts(settings: Settings, kind: str) -> Configured:
+    """Return the channels and rules of the settings, each valid; raises SettingsError.
+
+    A setting that is left out is an empty one for a server, and says nothing for a command: of another machine, it may
+    know the database and not the settings of its servers.
+    """
+
+    def read(name: str, entries: Sequence[AlertEntry], read_all: Callable[[Sequence[AlertEntry]], T]) -> T | None:
+        if settings.origins[name] == "default" and kind != SERVER:
+            return None
+        try:
+            return read_all(entries)
+        except BadRequestError as error:
+            raise SettingsError(name, settings.origins[name], error.message) from error
+
+    return Configured(
+        channels=read("alert_channels", settings.alert_channels, read_channels),
+        rules=read("alert_rules", settings.alert_rules, read_rules),
+    )
+
+
+async def _configure_alerts(settings: Settings, server: Server, configured: Configured) -> None:
+    services = server.services.alerts
+    try:
+        await Configuration(services.database, services.channels, _SETTINGS, now).apply(configured)
+    except (BadRequestError, NotFoundError) as error:
+        raise SettingsError("alert_rules", settings.origins["alert_rules"], error.message) from error
+
+
 @asynccontextmanager
 async def open_server(
     settings: Settings, kind: str, address: str, driving: Driving = Driving.AT_ONCE
@@ -128,13 +161,15 @@ async def open_server(
     if driving is not Driving.NEVER:
         check_account(settings)
     find_sources(settings)  # before anything is opened
-    provider = await find_provider(settings)
+    configured, provider = find_alerts(settings, kind), await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
         server = build(settings, database, _identify(kind, address), provider)
         if kind == SERVER:
             await warn_of_other_keys(database, server.encrypter)
         await move_host_keys(settings, database)
+        if driving is not Driving.NEVER:
+            await _configure_alerts(settings, server, configured)
         await server.change_pruner.initialise()
         held = HELD if await server.services.system.holding.read() else ""
         await server.supervisor.start(refusal=_LEFT_ALONE if driving is Driving.NEVER else held)
@@ -151,11 +186,7 @@ async def open_server(
             yield server
         finally:
             await server.services.system.holding.stop()
-            await server.source_loops.stop()
-            await server.scheduler.stop()
-            await server.services.dags.retention.stop()
-            await server.queue_notifier.stop()
-            await server.dispatcher.stop()
+            await _stop_driving(server)
             await server.services.system.resources.stop()
             try:
                 await server.supervisor.stop()
@@ -204,6 +235,14 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
         server.source_loops.start()
         if settings.scheduler_enabled:
             await server.scheduler.start()
+
+
+async def _stop_driving(server: Server) -> None:
+    await server.source_loops.stop()
+    await server.scheduler.stop()
+    await server.services.dags.retention.stop()
+    await server.queue_notifier.stop()
+    await server.dispatcher.stop()
 
 
 def _identify(kind: str, address: str) -> ServerIdentity:
@@ -294,7 +333,9 @@ async def open_snapshot(settings: Settings, name: str) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def open_enqueue_only(settings: Settings) -> AsyncIterator[Server]:
     """Open the database to enqueue runs and to change queues: no run is started or adopted."""
+    configured = find_alerts(settings, ENQUEUE_ONLY)
     async with open_offline(settings, ENQUEUE_ONLY) as server:
+        await _configure_alerts(settings, server, configured)
         server.recorder.start()
         try:
             yield server

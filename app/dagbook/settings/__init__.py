@@ -11,6 +11,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "alerts",
     "dag_sources",
     "dagu",
     "database_url",

@@ -43,7 +43,7 @@ def read(raw: Raw, folder: Path) -> tuple[ConfiguredSource, ...]:
     return read_named(raw, "source", _EXAMPLE, partial(_source, folder=folder), is_shown=str.isprintable)
 
 
-def _source(entry: Mapping[str, str], folder: Path) -> ConfiguredSource:
+def _source(entry: Mapping[str, Raw], folder: Path) -> ConfiguredSource:
     readers: dict[str, Reader] = {
         **dict.fromkeys(("name", "place", "branch", "path"), read_text),
         **dict.fromkeys(("writable", "adopt"), of_text(read_truth)),
@@ -62,7 +62,7 @@ def is_path(place: str) -> bool:
 
 
 def display(sources: tuple[ConfiguredSource, ...]) -> Displayed:
-    shown: list[dict[str, str | float]] = []
+    shown: list[dict[str, str | float | list[str]]] = []
     for one in sources:
         given = {key: value for key, value in msgspec.structs.asdict(one).items() if value}
         shown.append({key: value if isinstance(value, bool) else str(value) for key, value in given.items()})

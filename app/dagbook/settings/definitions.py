@@ -8,6 +8,8 @@ from typing import Any, Generic, NoReturn, Self, TypeAlias, overload
 
 from dagbook.settings.readers import METADATA, SettingType, Value, choice, integer
 from dagbook.settings.types import (
+    ALERT_CHANNELS,
+    ALERT_RULES,
     BASE_PATH,
     DATABASE_URL,
     DESTINATIONS,
@@ -160,6 +162,8 @@ class Settings:  # noqa: PLW1641 - some values are no keys
     egress_deny = Setting(DESTINATIONS, METADATA,
         "Hosts, addresses and networks that the server's own HTTP requests may not reach; see Operations.",
         since="0.2.0")
+    alert_channels = Setting(ALERT_CHANNELS, "", "Channels that alerts are sent to; see Alerts.", since="0.2.0")
+    alert_rules = Setting(ALERT_RULES, "", "What is reported about which DAGs to whom; see Alerts.", since="0.2.0")
     base_config = Setting(PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits.")
     sources = Setting(SOURCES, "",
         "Directories and Git repositories that definitions come from; see Sources.", since="0.2.0")

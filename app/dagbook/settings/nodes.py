@@ -37,7 +37,7 @@ def read(raw: Raw, folder: Path) -> tuple[RemoteNode, ...]:
     return read_named(raw, "node", _EXAMPLE, partial(_node, folder=folder), is_shown=_NAME.fullmatch)
 
 
-def _node(entry: Mapping[str, str], folder: Path) -> RemoteNode:
+def _node(entry: Mapping[str, Raw], folder: Path) -> RemoteNode:
     readers: dict[str, Reader] = {
         "name": of_text(_name),
         "url": of_text(_url),

@@ -199,7 +199,10 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
             raise SettingsError(name, origin, _unknown(name, _BY_NAME))
         if name in given:
             raise SettingsError(key_name, origin, f"is there already, at {given[name].origin}; keep one")
-        raw = "" if name in REMOVED else _read_node(value, name, origin, environ)
+        kind = _BY_NAME[name].kind if name in _BY_NAME else None
+        raw: Raw = ""
+        if kind is not None:
+            raw = _read_node(value, name, origin, environ, may_be_map=kind.map, has_records=kind.records)
         if key_name in _BY_FILE_NAME:
             given[name] = _read_secret(name, origin, text_of(raw), folder)
         else:
@@ -248,12 +251,13 @@ def _compose(path: Path) -> yaml.Node | None:
         raise SettingsError("settings file", str(path), "holds a character that YAML does not allow") from None
 
 
-def _read_node(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> Raw:
-    if isinstance(node, yaml.SequenceNode) and _BY_NAME[name].kind.records:
-        return [_read_record(item, name, origin, environ) for item in node.value]
+def _read_node(
+    node: yaml.Node, name: str, origin: str, environ: Mapping[str, str], *, may_be_map: bool, has_records: bool = False
+) -> Raw:
     if isinstance(node, yaml.SequenceNode):
-        return [_read_scalar(item, name, origin, environ) for item in node.value]
-    if isinstance(node, yaml.MappingNode) and _BY_NAME[name].kind.map:
+        read_item = _read_record if has_records else _read_scalar
+        return [read_item(item, name, origin, environ) for item in node.value]
+    if isinstance(node, yaml.MappingNode) and may_be_map:
         return [f"{key.value}={_read_scalar(value, name, origin, environ)}" for key, value in node.value]
     return _read_scalar(node, name, origin, environ)
 
@@ -261,13 +265,13 @@ def _read_node(node: yaml.Node, name: str, origin: str, environ: Mapping[str, st
 def _read_record(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:
     if not isinstance(node, yaml.MappingNode):
         raise SettingsError(name, origin, "is a list of maps; write each item as lines such as `name: …`")
-    record: dict[str, str] = {}
+    record: dict[str, Raw] = {}
     for key, value in node.value:
         if key.value in record:
             raise SettingsError(
                 name, f"{origin.rpartition(':')[0]}:{key.start_mark.line + 1}", _DUPLICATE.format(key.value)
             )
-        record[str(key.value)] = _read_scalar(value, name, origin, environ)
+        record[str(key.value)] = _read_node(value, name, origin, environ, may_be_map=True)
     return json.dumps(record)
 
 

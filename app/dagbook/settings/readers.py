@@ -15,7 +15,7 @@ import msgspec
 
 Value = TypeVar("Value")
 Raw = str | list[str]
-Displayed = str | int | float | list[str] | list[dict[str, str | float]]
+Displayed = str | int | float | list[str] | list[dict[str, str | float | list[str]]]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HIDDEN = "***"
 METADATA = "metadata"
@@ -86,7 +86,7 @@ def text_of(raw: Raw) -> str:
     """Return a raw value that is not a list."""
     if isinstance(raw, str):
         return raw
-    raise ValueError("a list is given where one value belongs")
+    raise ValueError("a list or a map is given where one value belongs")
 
 
 def items_of(raw: Raw) -> list[str]:

@@ -27,13 +27,13 @@ Record = TypeVar("Record", bound=Named)
 
 
 def read_named(
-    raw: Raw, what: str, example: str, make: Callable[[Mapping[str, str]], Record], *, is_shown: Callable[[str], object]
+    raw: Raw, what: str, example: str, make: Callable[[Mapping[str, Raw]], Record], *, is_shown: Callable[[str], object]
 ) -> tuple[Record, ...]:
     """Return the values of a list of maps with names of their own; errors name the map if its name may be shown."""
     found: list[Record] = []
     for number, entry in enumerate(_read_maps(raw, example), 1):
         name = entry.get("name", "")
-        subject = f"{what} {number}" + (f" ({name})" if name and is_shown(name) else "")
+        subject = f"{what} {number}" + (f" ({name})" if name and isinstance(name, str) and is_shown(name) else "")
         try:
             value = make(entry)
         except ValueError as error:
@@ -44,24 +44,30 @@ def read_named(
     return tuple(found)
 
 
-def _read_maps(raw: Raw, example: str) -> list[dict[str, str]]:
+def _read_maps(raw: Raw, example: str) -> list[dict[str, Raw]]:
     """Return the raw maps; a file gives each one as a JSON text, a variable all of them as one. Raises ValueError."""
     try:
         if not isinstance(raw, str):
-            return [msgspec.json.decode(item, type=dict[str, str]) for item in raw]
+            return [msgspec.json.decode(item, type=dict[str, Raw]) for item in raw]
         items = msgspec.json.decode(raw or "[]", type=list[dict[str, Json]])
     except msgspec.DecodeError:
         # The raw text may be a secret, so it is not repeated.
         hidden = f"{HIDDEN} stands for what is not shown; write the secret itself, in " if raw == HIDDEN else "write "
         raise ValueError(f"{hidden}a list of maps such as {example}") from None
-    return [
-        {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in item.items()}
-        for item in items
-    ]
+    return [{key: _as_given(value) for key, value in item.items()} for item in items]
+
+
+def _as_given(value: Json) -> Raw:
+    """Return a value of JSON as a file gives it: texts, lists of them, and of a map a list of key=value."""
+    if isinstance(value, list):
+        return [str(_as_given(item)) for item in value]
+    if isinstance(value, dict):
+        return [f"{key}={_as_given(item)}" for key, item in value.items()]
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_keys(
-    entry: Mapping[str, str], readers: Mapping[str, Reader], folder: Path, what: str, needed: tuple[str, str]
+    entry: Mapping[str, Raw], readers: Mapping[str, Reader], folder: Path, what: str, needed: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the values of a raw map; raises ValueError for an unknown or missing key or an invalid value."""
     values: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagbook.settings import dag_sources, database_url, nodes, readers
+from dagbook.settings import alerts, dag_sources, database_url, nodes, readers
 from dagbook.settings.readers import SettingType, of_text
 
 TEXT = SettingType(name="text", read=readers.read_text)
@@ -40,11 +40,15 @@ DATABASE_URL = SettingType(
     name="database address", read=database_url.read, display=database_url.hide, may_contain_secret=True
 )
 SCHEMA = SettingType(name="schema name", read=of_text(database_url.read_schema))
-# The next two are secret, hence without a flag: they contain credentials, and secrets of hooks.
+# The next three are secret, hence without a flag: they contain credentials, secrets of hooks, addresses of chats.
 REMOTE_NODES = SettingType(name="list of nodes", read=nodes.read, records=True, display=nodes.display, is_secret=True)
 SOURCES = SettingType(
     name="list of sources", read=dag_sources.read, records=True, display=dag_sources.display, is_secret=True
 )
+ALERT_CHANNELS = SettingType(
+    name="list of channels", read=alerts.read_channels, records=True, display=alerts.display, is_secret=True
+)
+ALERT_RULES = SettingType(name="list of rules", read=alerts.read_rules, records=True, display=alerts.display)
 PROTOCOLS = SettingType(
     name=f"list of {', '.join(dag_sources.PROTOCOLS)}", read=dag_sources.read_protocols, display=list
 )

@@ -18,13 +18,14 @@ settings.
 `<home>` is the value of `home`, `<system>` the time zone of the machine (`TZ`, else `/etc/localtime`), `<locale>` the
 encoding of the locale (`LC_ALL`, else `LANG`), else `utf-8`. A setting without a default is empty. A secret, like
 `database_url`, can also be given by a file, with `_FILE` or `_file` after its name; secrets, and
-`remote_nodes` with its tokens, have no option."""
+`remote_nodes` with its tokens, `sources` and `alert_channels` have no option."""
 OTHER_INTRO = """\
 ## Other variables
 
 Any other variable that starts with `DAGBOOK_` is an error, except these:
 """
 PAGES = {
+    "Alerts": "../how-to/alerts.md",
     "Operations": "../how-to/operations.md",
     "Sources": "../how-to/sources.md",
     "Audit": "../how-to/audit.md",
