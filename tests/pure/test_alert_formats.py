@@ -182,6 +182,8 @@ def test_the_body_of_a_webhook() -> None:
                 "count": 2,
                 "openedAt": "2026-03-01T02:10:03.000Z",
                 "closedAt": None,
+                "reason": None,
+                "dueAt": None,
             },
             "dag": "nightly",
             "run": {

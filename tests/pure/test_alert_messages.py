@@ -44,6 +44,7 @@ def _strict(schema: Any) -> Any:
         notice(kind=Kind.ABORTED, closed_at=NOW, is_told_once=True, run=None),
         notice("test", alert_id=None, run=None, subject_kind="channel"),
         notice(error=HOSTILE * 20, subject=HOSTILE),
+        notice(kind=Kind.OVERDUE, reason=HOSTILE * 20, due_at=NOW, run=None),
     ],
 )
 def test_messages_are_as_the_schema_says(given: Any) -> None:

@@ -40,7 +40,7 @@ def rule(*match: str, **values: Any) -> RuleRow:
         "after": 1,
     }
     fields |= {"remind_seconds": 0, "quiet": None, "enabled": True, "configured": False, "tells_success": False}
-    return RuleRow(**(fields | {"dag_id": None, "dag_name": None} | values))
+    return RuleRow(**(fields | {"dag_id": None, "dag_name": None, "created_at": NOW} | values))
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,18 @@ def test_nobody_is_told_before_the_number_of_the_rule_or_of_other_kinds_or_by_a_
     assert plan([rule("*", targets=(target(enabled=False),))], Kind.FAILED, 1, NOW) == []
 
 
+def test_the_number_of_a_rule_does_not_hold_back_what_is_one_event_however_long_it_lasts() -> None:
+    rules = [rule("*", kinds=("overdue 2h", "missed"), after=2)]
+    assert [len(plan(rules, kind, 1, NOW)) for kind in (Kind.OVERDUE, Kind.MISSED)] == [1, 0]
+
+
 def test_a_partial_success_opens_an_alert_where_failures_are_told_of_too() -> None:
     both, partial = ("failed", "partial"), ("partial",)
     assert [opens(Kind.PARTIAL, [rule("*", kinds=kinds)]) for kinds in (both, partial)] == [True, False]
-    assert [kind for kind in Kind if opens(kind, [])] == [Kind.FAILED, Kind.WAITING, Kind.LIMIT]
+    assert [kind for kind in Kind if opens(kind, [])] == [
+        *(Kind.FAILED, Kind.WAITING, Kind.MISSED, Kind.OVERDUE, Kind.SLOW, Kind.QUEUED, Kind.SERVER, Kind.CHANNEL),
+        Kind.LIMIT,
+    ]
 
 
 def test_an_end_is_told_at_once_unless_all_rules_are_quiet() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dagbook.alerts.kinds import Kind, parse_kind
+from dagbook.alerts.kinds import Kind
 from dagbook.alerts.texts import Line, Notice, RunFacts, clean, describe, describe_all, first_line, title
 
 NOW = datetime(2026, 3, 1, 2, 10, 3, tzinfo=UTC)
@@ -99,11 +99,3 @@ def test_texts_of_others_are_one_short_line() -> None:
     assert clean(HOSTILE).isprintable()
     assert len(clean("x" * 999)) == 300
     assert first_line("exit status 1\nthe end of what it printed") == "exit status 1"
-
-
-def test_other_kinds_are_refused_with_those_that_there_are() -> None:
-    assert parse_kind(" Failed ") is Kind.FAILED
-    with pytest.raises(ValueError, match="is no kind of alert"):
-        parse_kind("limit")  # which the server opens by itself
-    with pytest.raises(ValueError, match="is no kind of alert; write one of failed, partial"):
-        parse_kind("sometimes")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dagbook.db.types import CatchUp
 from dagbook.definitions.settings import MAX_CATCH_UP
+from dagbook.definitions.timetable import newest
 from dagbook.scheduling.due import (
     MINUTE,
     Catchup,
@@ -20,7 +21,6 @@ from dagbook.scheduling.due import (
     Latest,
     TimeWindow,
     due,
-    newest,
     plan,
     predates_dag,
     skip_reason,

@@ -9,6 +9,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 _QUIET = re.compile(r"(\d\d:\d\d)-(\d\d:\d\d)(?: +(\S{1,64}))?", re.ASCII)
+LONGEST_SECONDS = 366 * 24 * 3600  # of a time that a user gives
+
+
+def format_seconds(seconds: int) -> str:
+    """Return a time as it is written: ``1h30m``."""
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
 class Quiet(msgspec.Struct, frozen=True):

@@ -158,10 +158,13 @@ def _facts(notice: Notice) -> JsonObject:
         "count": notice.count,
         "openedAt": _instant(notice.opened_at),
         "closedAt": None if notice.is_told_once else _instant(notice.closed_at),
+        "reason": clean(notice.reason) or None,
+        "dueAt": _instant(notice.due_at),
     }
+    dag = notice.subject if notice.subject_kind == "dag" else notice.run.dag_name if notice.run else ""
     return {
         "alert": alert,
-        "dag": clean(notice.subject) if notice.subject_kind == "dag" else None,
+        "dag": clean(dag) or None,
         "run": None if notice.run is None else _run(notice.run, notice.error),
     }
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from dagbook.alerts import routing
-from dagbook.alerts.kinds import Kind
+from dagbook.alerts.kinds import Kind, names
 from dagbook.alerts.routing import Message
 from dagbook.db.database import WriteConnection
 from dagbook.db.repositories import dags
@@ -24,7 +24,6 @@ MOST_OPEN = 10_000  # then one more, which says so
 _REOPENED_SECONDS = 15 * 60  # after its end an alert goes on silently, and is reported again after as long
 _ANY_COUNT = 2**31
 _LIMIT = AlertSubject(kind=Kind.LIMIT, subject_kind="alerts", subject="alerts")
-DELETED = "deleted"
 NO_RULE = "no rule"
 
 
@@ -46,10 +45,10 @@ def route(connection: WriteConnection, now: datetime) -> int:
 
 
 def end_over(connection: WriteConnection, now: datetime) -> None:
-    """End the alerts without an event of their end: of deleted DAGs, and of runs that wait for no approval more."""
+    """End the alerts without an event of their end, such as those of deleted DAGs."""
     at, known = events.read_time(connection, now), rules.find(connection, enabled=True)
     for alert in alerts.find_over(connection):
-        close(connection, alert, known, at, "decided" if alert.kind == Kind.WAITING else DELETED)
+        close(connection, alert, known, at, alert.over_by)
 
 
 def close(connection: WriteConnection, alert: AlertRow, covering: Sequence[RuleRow], at: datetime, by: str) -> set[int]:
@@ -122,15 +121,21 @@ def _delivery(message: Message, event: EventRow, purpose: str, alert_id: int | N
 
 
 class _Event:
-    """One event with the rules that cover its DAG."""
+    """One event with the rules that cover its DAG; what is about no DAG is for all rules that name its kind."""
 
     def __init__(self, connection: WriteConnection, event: EventRow, known: Sequence[RuleRow], at: datetime) -> None:
         self._connection, self._event, self._at = connection, event, at
         self._kind = Kind(event.kind)
         self._about = AlertSubject(kind=event.kind, subject_kind=event.subject_kind, subject=event.subject)
-        tags = dags.get_tags(connection, event.subject) if event.tags is None else event.tags
-        self._covering = routing.find_covering(known, event.subject, tags)
-        self._wanting = [rule for rule in self._covering if self._kind in rule.kinds]
+        name = event.subject if event.subject_kind == alerts.DAG else event.dag_name
+        if self._kind.about in ("service", "channel"):
+            self._covering = known
+        elif name is None:  # the run has left its queue
+            self._covering = []
+        else:
+            tags = dags.get_tags(connection, name) if event.tags is None else event.tags
+            self._covering = routing.find_covering(known, name, tags)
+        self._wanting = [rule for rule in self._covering if names(rule.kinds, self._kind)]
 
     def route(self) -> str:
         """Open, count, end or tell; returns what was done."""
@@ -187,7 +192,7 @@ class _Event:
 
     def _find_ended(self, about: AlertSubject) -> AlertRow | None:
         """Return the alert that goes on: one that has just ended, unless no channel got it."""
-        if not Kind(about.kind).ends_with_success:  # each approval is news
+        if not Kind(about.kind).goes_on:
             return None
         latest = alerts.get_latest(self._connection, about, self._event.at - lasting(_REOPENED_SECONDS))
         return latest if latest is not None and self._find_told_ever(latest) else None
@@ -219,7 +224,13 @@ class _Event:
 
     def _plan(self, count: int, apart: Collection[int] = ()) -> list[Message]:
         messages = routing.plan(self._wanting, self._kind, count, self._at)
-        return [message for message in messages if message.target.channel_id not in apart]
+        # One that fails is reported to the others of a rule.
+        failing = self._event.subject if self._kind is Kind.CHANNEL else None
+        return [
+            message
+            for message in messages
+            if message.target.channel_id not in apart and message.target.channel != failing
+        ]
 
     def _tell(self, alert_id: int, messages: Sequence[Message]) -> None:
         """Tell channels of an alert, each once."""

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from dagbook.alerts import outbox, routing
-from dagbook.alerts.kinds import Kind
+from dagbook.alerts import routing
+from dagbook.alerts.kinds import ENDED, Kind
 from dagbook.alerts.texts import Notice, Purpose, RunFacts
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.alerts import alerts, events, rules
@@ -18,8 +18,6 @@ from dagbook.db.repositories.alerts.rules import RuleRow
 from dagbook.db.repositories.runs.run_ends import KINDS
 from dagbook.engine.status import RunStatus
 from dagbook.spec.model import Dag, MailOn
-
-_ENDED = {outbox.DELETED: "was deleted", alerts.RESTORED: "was restored from a backup"}  # by what has ended an alert
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -57,9 +55,11 @@ def read_notice(connection: ReadConnection, row: DeliveryRow, base: str, now: da
         opened_at=alert.opened_at,
         last_at=alert.last_at,
         closed_at=alert.closed_at,
-        ended=_ENDED.get(alert.closed_by or "", ""),
+        ended=ENDED.get(alert.closed_by or "", ""),
         is_told_once=alert.closed_by == alerts.TOLD,
         error=str(alert.data.get("error", "")),
+        reason=alert.reason,
+        due_at=alert.due_at,
         run=_read_run(connection, alert.last_run_id, base),
     )
 
@@ -70,6 +70,7 @@ def _read_run(connection: ReadConnection, key: int | None, base: str) -> RunFact
         return None
     page = "/".join(("/dag-runs", quote(found.dag_name, safe=""), quote(found.run_id, safe="")))
     return RunFacts(
+        dag_name=found.dag_name,
         run_id=found.run_id,
         attempt=found.attempt,
         status=found.status.label,

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from dagbook.alerts.kinds import Kind
+from dagbook.alerts.due import LONGEST_SECONDS
 
-_MOST_TARGETS, _MOST_WORDS = 20, 50
-LONGEST_SECONDS = 366 * 24 * 3600
+_MOST_TARGETS, _MOST_WORDS, _MOST_KINDS = 20, 50, 20
 
 
 class ChannelType(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ class SetAlertRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     match: Annotated[list[str], Meta(max_length=_MOST_WORDS)] = []
-    on: Annotated[list[str], Meta(min_length=1, max_length=len(Kind))]
+    on: Annotated[list[str], Meta(min_length=1, max_length=_MOST_KINDS)]
     to: Annotated[list[str], Meta(min_length=1, max_length=_MOST_TARGETS)]
     after: Annotated[int, Meta(ge=1, le=1_000)] = 1
     remind_seconds: Annotated[int, Meta(ge=0, le=LONGEST_SECONDS)] = 24 * 3600

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from dagbook.alerts.due import due_at
-from dagbook.alerts.kinds import Kind
+from dagbook.alerts.kinds import Kind, names
 from dagbook.db.repositories.alerts.rules import RuleRow, TargetRow
 
 _TAG, _NOT = "tag:", "!"
@@ -91,11 +91,14 @@ def opens(kind: Kind, rules: Iterable[RuleRow]) -> bool:
 
 
 def plan(rules: Iterable[RuleRow], kind: Kind, count: int, at: datetime) -> list[Message]:
-    """Return to whom the covering rules report the ``count``-th event in a row, each channel once, at its earliest."""
+    """Return to whom the covering rules report the ``count``-th event in a row, each channel once, at its earliest.
+
+    What a server looks for is one event, however long it lasts, and is reported whatever the number of a rule is.
+    """
     messages = [
         Message(target, due_at(at, target.delay_seconds, rule.quiet), rule.remind_seconds)
         for rule in rules
-        if kind in rule.kinds and count >= rule.after
+        if names(rule.kinds, kind) and (count >= rule.after or kind.is_watched)
         for target in rule.targets
         if target.enabled
     ]

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from dagbook.alerts import routing
 from dagbook.alerts.channels import is_channel_name
-from dagbook.alerts.due import parse_quiet
+from dagbook.alerts.due import LONGEST_SECONDS, format_seconds, parse_quiet
 from dagbook.alerts.kinds import Kind, parse_kind
-from dagbook.alerts.requests import LONGEST_SECONDS, SetAlertRule
+from dagbook.alerts.requests import SetAlertRule
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
@@ -114,9 +114,7 @@ def as_written(row: RuleRow, *, names_all: bool = True) -> SetAlertRule:
 
 def format_target(channel: str, delay_seconds: int) -> str:
     """Return a target as it is written: ``ops``, ``pager +1h30m``."""
-    hours, minutes, seconds = delay_seconds // 3600, delay_seconds // 60 % 60, delay_seconds % 60
-    parts = (f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if number)
-    return f"{channel} +{''.join(parts)}" if delay_seconds else channel
+    return f"{channel} +{format_seconds(delay_seconds)}" if delay_seconds else channel
 
 
 def parse_target(text: str) -> tuple[str, int]:
@@ -143,6 +141,9 @@ def check_rule(name: str, rule: SetAlertRule) -> NewRule:
     names = [_parse("to", text, parse_target)[0] for text in rule.to]
     if twice := next((each for each in names if names.count(each) > 1), ""):
         raise BadRequestError(f"to: names the channel {shorten(twice)} twice")
+    general = next((named for named in kinds if named.kind.about in ("service", "channel")), None)
+    if general is not None and (only := single_dag(rule)):
+        raise BadRequestError(f"on: {general} is not about DAGs; leave it out of a rule for {shorten(only)} alone")
     return NewRule(
         name=name,
         match=_check_match(rule),
@@ -152,7 +153,7 @@ def check_rule(name: str, rule: SetAlertRule) -> NewRule:
         quiet=(rule.quiet or "").strip() or None,
         enabled=rule.enabled,
         configured=False,
-        tells_success=Kind.SUCCEEDED in kinds,
+        tells_success=any(named.kind is Kind.SUCCEEDED for named in kinds),
         dag_id=None,
     )
 

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from dagbook.alerts import outbox
 from dagbook.alerts.channels import Channels
-from dagbook.alerts.kinds import Kind
+from dagbook.alerts.kinds import ACKNOWLEDGED, Kind, parse_kind
 from dagbook.alerts.rules import Rules
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit, holds
-from dagbook.db.repositories.alerts import alerts, deliveries, events
+from dagbook.db.repositories.alerts import alerts, deliveries, events, rules
 from dagbook.db.repositories.alerts.alerts import AlertRow
 from dagbook.db.repositories.alerts.deliveries import DeliveryRow
 from dagbook.db.repositories.alerts.events import NewEvent
@@ -63,7 +64,10 @@ class AlertService:
             if row is None or row.closed_at is not None:
                 raise BadRequestError(f"the alert {alert.id} has ended; there is nothing to acknowledge")
             alerts.change(connection, row.id, **values)
-            deliveries.drop_late(connection, row.id, "acknowledged")
+            deliveries.drop_late(connection, row.id, ACKNOWLEDGED)
+            if row.kind == Kind.SERVER:  # one of another name may have taken its place
+                now = events.read_time(connection, at)
+                outbox.close(connection, row, rules.find(connection, enabled=True), now, ACKNOWLEDGED)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -86,7 +90,9 @@ class AlertService:
         """Let a rule report an event of a DAG that is marked as a test, and wait for the receipts. Raises AppError."""
         rule = await self._rules.require(name)
         check_dag_name(dag, "dag")
-        return await self._test(next(iter(rule.kinds), Kind.FAILED), alerts.DAG, dag, {"rule": rule.name}, actor)
+        named = (parse_kind(text).kind for text in rule.kinds)
+        kind = next((kind for kind in named if kind.about == alerts.DAG), Kind.FAILED)
+        return await self._test(kind, alerts.DAG, dag, {"rule": rule.name}, actor)
 
     async def test_channel(self, name: str, actor: Actor) -> Tested:
         """Send a test to one channel, and wait for the receipt. Raises AppError."""

@@ -23,6 +23,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     started_at: datetime | None
     finished_at: datetime | None
+    dag_name: str = ""
     failed_step: str = ""
     url: str = ""
 
@@ -31,7 +32,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """An alert and why it is reported to a channel; ``is_told_once`` for what does not end.
 
     A test has the values of the alert that it stands for, and no ``alert_id``. ``ended`` is said of the subject at the
-    end, if that is another one than the usual end.
+    end, if that is another one than the usual end. ``reason`` says what is missing or lasts too long, ``due_at`` which
+    scheduled time that is about.
     """
 
     delivery_id: str
@@ -47,6 +49,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     ended: str = ""
     is_told_once: bool = False
     error: str = ""
+    reason: str = ""
+    due_at: datetime | None = None
     run: RunFacts | None = None
 
 
@@ -70,7 +74,7 @@ def first_line(text: str) -> str:
 
 def describe(notice: Notice, zone: tzinfo) -> str:
     """Return the line about an alert; what has ended meanwhile says both times."""
-    words, subject = notice.kind, clean(notice.subject)
+    words, subject = notice.kind, name_subject(notice)
     said, at = notice.ended or words.ended, notice.closed_at
     ended = f"{said} at {_time(at, zone)}" if at is not None and not notice.is_told_once else ""
     plural = "" if notice.count == 1 else "es" if words.counted.endswith("s") else "s"
@@ -83,9 +87,18 @@ def describe(notice: Notice, zone: tzinfo) -> str:
         case _:
             error, step = first_line(notice.error), clean(notice.run.failed_step) if notice.run else ""
             reason = f" ({f'step {step}: ' if step else ''}{error})" if error else ""
+            if notice.reason:
+                due = f"due {_time(notice.due_at, zone)}: " if notice.due_at else ""
+                reason = f" ({due}{clean(notice.reason)})"
             text = f"{subject} {words.happened} at {_time(notice.last_at, zone)}{reason}"
             text = f"test: {text}" if notice.purpose == "test" else text
     return f"{text}, and {ended} after {counted}" if ended else text
+
+
+def name_subject(notice: Notice) -> str:
+    """Return what an alert is about: a DAG by its name, others with what they are."""
+    kind = f"{notice.kind.about} " if notice.kind in (Kind.QUEUED, Kind.CHANNEL) else ""
+    return f"{kind}{clean(notice.subject)}"
 
 
 def describe_all(notices: Sequence[Notice], zone: tzinfo) -> list[Line]:
@@ -105,7 +118,7 @@ def title(lines: Sequence[Line], notices: Sequence[Notice]) -> str:
         return f"{len(notices)} alerts"
     first, words = notices[0], notices[0].kind
     said = (first.ended or words.ended) if first.purpose == "closed" else words.happened
-    return f"{'test: ' if first.purpose == 'test' else ''}{clean(first.subject)} {said}"
+    return f"{'test: ' if first.purpose == 'test' else ''}{name_subject(first)} {said}"
 
 
 def _time(instant: datetime, zone: tzinfo) -> str:

@@ -10,8 +10,9 @@ import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import takewhile
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,8 @@ from dagbook.spec.time.schedule import (
 )
 
 Owner = TypeVar("Owner")
+_MINUTE = timedelta(minutes=1)
+_FIRST_SPAN = 2 * _MINUTE
 _EARLIER_REVISIONS = 20  # that are searched for a valid one
 _PARSED_AT_ONCE = 50  # texts
 _MAX_CACHED = 50_000  # schedules, and as many expressions, beside those of the stored DAGs
@@ -97,6 +100,30 @@ def firings(
         following = entry.next(at, zone)
         if following is not None:
             heapq.heappush(heap, (following, number, entry, owner))
+
+
+def minutes_of(entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Return the minutes of a window at which expressions fire, in order, each once."""
+    if until - after == _MINUTE:
+        return [until] if any(entry.is_at(until, zone) for entry in entries) else []
+    found = firings([(entry, None) for entry in entries], after, zone)
+    return list(dict.fromkeys(minute for minute, _, _ in takewhile(lambda firing: firing[0] <= until, found)))
+
+
+def newest(
+    entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, limit: int = 1
+) -> list[datetime]:
+    """Return the last minutes of a window at which expressions fire, at most ``limit``, in order.
+
+    The search begins at the end of the window: there may have been no server for a year.
+    """
+    span = _FIRST_SPAN
+    while True:
+        start = max(after, until - span)
+        found = minutes_of(entries, start, until, zone)
+        if len(found) >= limit or start == after:
+            return found[-limit:]
+        span *= 2
 
 
 def next_starts(expressions: Sequence[str], now: datetime, zone: ZoneInfo, count: int) -> list[NextStart]:

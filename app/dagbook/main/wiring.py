@@ -17,6 +17,7 @@ from dagbook.accounts.auth_setup import make_auth_services
 from dagbook.accounts.oidc import Oidc
 from dagbook.alerts.delivery import Deliverer
 from dagbook.alerts.senders import Sender, read_mail_server
+from dagbook.alerts.watch.loop import Watch
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.services import AppServices
@@ -73,6 +74,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     queue_notifier: QueueNotifier
     recorder: Recorder
     deliverer: Deliverer
+    watch: Watch
     transport: WorkerTransport
     encrypter: Encrypter
 
@@ -161,6 +163,7 @@ def build(
             context,
             AlertMetrics(registry),
         ),
+        watch=Watch(database, services.dags.timetable, now),
         transport=transport,
         encrypter=context.encrypter,
         nodes=nodes,

@@ -5,9 +5,8 @@ Time is in whole minutes, UTC. A window excludes ``after`` and includes ``until`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,12 +14,11 @@ import msgspec
 
 from dagbook.db.types import CatchUp
 from dagbook.definitions.settings import MAX_CATCH_UP
-from dagbook.definitions.timetable import firings
+from dagbook.definitions.timetable import minutes_of, newest
 from dagbook.spec.time.schedule import KINDS, CronEntry, Kind, ParsedSchedule
 
 MINUTE = timedelta(minutes=1)
 _START: Final = "start"
-_FIRST_SPAN = timedelta(hours=1)
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,36 +80,13 @@ def due(timing: ParsedSchedule, after: datetime, until: datetime, zone: ZoneInfo
     found = [
         Firing(minute=minute, kind=kind)
         for kind in KINDS
-        for minute in _minutes(timing.entries(kind), after, until, zone)
+        for minute in minutes_of(timing.entries(kind), after, until, zone)
     ]
     return sorted(found, key=_order)
 
 
 def _order(firing: Firing) -> tuple[datetime, int]:
     return firing.minute, KINDS.index(firing.kind)
-
-
-def _minutes(entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
-    if until - after == MINUTE:
-        return [until] if any(entry.is_at(until, zone) for entry in entries) else []
-    found = firings([(entry, None) for entry in entries], after, zone)
-    return list(dict.fromkeys(minute for minute, _, _ in takewhile(lambda firing: firing[0] <= until, found)))
-
-
-def newest(
-    entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, limit: int = 1
-) -> list[datetime]:
-    """Return the last minutes of a window at which expressions fire, at most ``limit``, in order.
-
-    The search begins at the end of the window: there may have been no server for a year.
-    """
-    span = _FIRST_SPAN
-    while True:
-        start = max(after, until - span)
-        found = _minutes(entries, start, until, zone)
-        if len(found) >= limit or start == after:
-            return found[-limit:]
-        span *= 2
 
 
 def plan(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:

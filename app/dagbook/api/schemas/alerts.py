@@ -122,7 +122,10 @@ class AlertTest(Schema, kw_only=True):
 
 
 class Alert(Schema, kw_only=True):
-    """An alert with its receipts. ``mayAcknowledge`` is about the caller."""
+    """An alert with its receipts; ``reason`` says what is missing or lasts too long, since which scheduled time.
+
+    ``mayAcknowledge`` is about the caller.
+    """
 
     id: int
     kind: str
@@ -138,6 +141,8 @@ class Alert(Schema, kw_only=True):
     note: str | UnsetType = UNSET
     last_dag_run_id: str | UnsetType = UNSET
     may_acknowledge: bool
+    reason: str | UnsetType = UNSET
+    due_at: str | UnsetType = UNSET
     told: list[AlertReceipt]
 
 

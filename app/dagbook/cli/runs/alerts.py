@@ -104,6 +104,8 @@ async def show(api: Api, *, alert_id: str) -> None:
         return
     ended = f", ended at {found.closed_at} ({found.closed_by})" if found.closed_at else ""
     echo(f"{found.subject}  {found.kind}  since {found.opened_at}{ended}  {found.count} times", bold=True)
+    if found.reason:
+        echo(f"- {f'due {found.due_at}: ' if found.due_at else ''}{found.reason}")
     if found.acknowledged_at:
         note = f": {found.note}" if found.note else ""
         echo(f"- acknowledged by {found.acknowledged_by} at {found.acknowledged_at}{note}")
@@ -383,7 +385,7 @@ async def show_rule(api: Api, *, name: str) -> None:
 @rule.command("add", cls=_RuleOptions, example="dagbook alerts rule add all --match '*' --on failed --to ops")
 @_name
 @click.option("--match", multiple=True, metavar="WORD", help="DAGs: a pattern or tag:T, with ! to exclude.")
-@click.option("--on", multiple=True, required=True, metavar="KIND", help="What is reported, as failed; repeatable.")
+@click.option("--on", multiple=True, required=True, metavar="KIND", help="What is reported, as failed or 'overdue 2h'.")
 @click.option("--to", multiple=True, required=True, metavar="CHANNEL", help="Who is told: a channel, or 'pager +15m'.")
 @click.option("--after", type=int, default=1, metavar="N", help="From the N-th time in a row on; 1 by default.")
 @click.option("--remind", metavar="D", help="Time between reminders, 0s for none; 24h by default.")
@@ -391,7 +393,11 @@ async def show_rule(api: Api, *, name: str) -> None:
 @click.option("--dag", metavar="DAG", help="A rule for this DAG alone, instead of --match.")
 @with_api()
 def add_rule(api: Api, /, *, name: str, remind: str | None, **options: object) -> Awaitable[None]:
-    """Add the rule NAME. Rules add up: none shuts off another."""
+    """Add the rule NAME. Rules add up: none shuts off another.
+
+    KIND is failed, partial, aborted, succeeded, waiting, missed, 'overdue 2h', 'slow 10m' or 'slow x3', 'queued 10m',
+    server or channel; --on is repeatable.
+    """
     seconds = _seconds("--remind", remind)
     body = {"name": name, **options, **({} if seconds is None else {"remindSeconds": seconds})}
 

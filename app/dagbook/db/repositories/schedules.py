@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ALERTS, ReadConnection, WriteConnection, mark_changed
+from dagbook.db.models.alert import AlertEvent, AlertRule
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
@@ -17,7 +33,7 @@ from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, put
-from dagbook.db.types import CatchUp, SlotResult
+from dagbook.db.types import CatchUp, OrderedJson, SlotResult, UtcDateTime
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
 
@@ -93,6 +109,30 @@ _find_active = (
 )
 _skip = Prepared(insert_into(ScheduleSlot).on_conflict_do_nothing())
 _add = Prepared(insert(ScheduleSlot))
+# Of what is stored: another server may have started the slot.
+_add_missed = Prepared(
+    insert_into(AlertEvent)
+    .from_select(
+        ("key", "at", "kind", "subject_kind", "subject", "data"),
+        select(
+            bindparam("key", type_=Text),
+            bindparam("at", type_=UtcDateTime),
+            literal_column("'missed'"),
+            literal_column("'dag'"),
+            Dag.dag_name,
+            bindparam("data", type_=OrderedJson),
+        )
+        .join(ScheduleSlot, ScheduleSlot.dag_id == Dag.id)
+        .where(
+            Dag.id == bindparam("dag", type_=BigInteger),
+            ScheduleSlot.kind == bindparam("slot", type_=Text),
+            ScheduleSlot.minute == bindparam("minute", type_=UtcDateTime),
+            ScheduleSlot.outcome.in_([literal_column("'missed'"), literal_column("'failed'")]),
+            select(literal_column("1")).where(AlertRule.enabled).exists(),
+        ),
+    )
+    .on_conflict_do_nothing()
+)
 _finish = Prepared(update_by(ScheduleSlot, _CHANGED, "dag_id", "kind", "minute").where(_IS_RESTARTING))
 
 
@@ -233,8 +273,16 @@ def complete(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> No
 
 
 def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
-    """Store outcomes of slots without a run, except slots that another server has handled."""
-    _skip.execute_many(connection, [_row(one) for one in sorted(outcomes, key=lambda one: one.slot.key)])
+    """Store outcomes of slots without a run, except slots that another server has handled.
+
+    If a rule of alerts is enabled, a start that was missed, or that has failed, is an event of the same commit.
+    """
+    ordered = sorted(outcomes, key=lambda one: one.slot.key)
+    _skip.execute_many(connection, [_row(one) for one in ordered])
+    missed = [_event(one) for one in ordered if one.outcome in (MISSED, FAILED) and one.slot.key.kind != STOP]
+    if missed:
+        _add_missed.execute_many(connection, missed)
+        mark_changed(connection, ALERTS)
 
 
 def claim(connection: WriteConnection, outcome: SlotOutcome) -> bool:
@@ -256,6 +304,18 @@ def _row(outcome: SlotOutcome) -> dict[str, object]:
         "restarts": outcome.restarts,
         "made_up": slot.catch_up,
         "settled_at": outcome.at,
+    }
+
+
+def _event(outcome: SlotOutcome) -> dict[str, object]:
+    key, due_at = outcome.slot.key, outcome.slot.key.minute.astimezone(UTC).isoformat()
+    return {
+        "key": f"slot/{key.dag}/{due_at}",
+        "at": outcome.at,
+        "data": {"reason": outcome.reason, "dueAt": due_at},
+        "dag": key.dag,
+        "slot": key.kind,
+        "minute": key.minute,
     }
 
 

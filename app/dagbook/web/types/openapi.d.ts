@@ -2315,6 +2315,7 @@ export interface components {
             closedAt?: string;
             closedBy?: string;
             count: number;
+            dueAt?: string;
             id: number;
             kind: string;
             lastAt: string;
@@ -2322,6 +2323,7 @@ export interface components {
             mayAcknowledge: boolean;
             note?: string;
             openedAt: string;
+            reason?: string;
             subject: string;
             subjectKind: string;
             told: components["schemas"]["AlertReceipt"][];

@@ -1,3 +1,3 @@
-"""Channels and rules of alerts, their outbox, open and past alerts, and deliveries."""
+"""Channels and rules of alerts, their outbox, open and past alerts, deliveries, and what is missing."""
 
-__all__ = ["alerts", "channels", "deliveries", "events", "rules", "run_mails", "upkeep"]
+__all__ = ["absences", "alerts", "channels", "deliveries", "events", "rules", "run_mails", "upkeep"]

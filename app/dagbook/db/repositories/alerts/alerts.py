@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, inser
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.alert import Alert
+from dagbook.db.models.alert import Alert, AlertChannel
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.node import Approval, Node
+from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
@@ -52,6 +53,22 @@ class AlertRow(NewAlert, frozen=True, kw_only=True):
     acknowledged_by: str | None
     note: str | None
     run_id: str | None
+
+    @property
+    def reason(self) -> str:
+        """What is missing or lasts too long."""
+        return str(self.data.get("reason", ""))
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The scheduled time that it is about."""
+        return msgspec.convert(self.data.get("dueAt"), datetime | None)
+
+
+class OverRow(AlertRow, frozen=True, kw_only=True):
+    """An open alert that has to end, and by what."""
+
+    over_by: str
 
 
 class AlertRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,14 +123,38 @@ _is_waiting = exists().where(
 _lost_its_dag = and_(
     ~exists().where(Dag.dag_name == Alert.subject), or_(Alert.last_run_id.is_(None), Run.file_name.is_not(None))
 )
-_is_over = case((Alert.kind == "waiting", ~_is_waiting), else_=_lost_its_dag)
-_over = (_is_open, Alert.subject_kind == DAG, _is_over)
+_has_started = exists().where(
+    _family.root_id.is_(None),
+    _family.dag_name == Alert.subject,
+    _family.created_at > Alert.last_at,
+    _family.started_at.is_not(None),
+)
+_is_running = exists().where(_family.id == Alert.last_run_id, _family.status == RunStatus.RUNNING)
+_is_queued = exists().where(QueueEntry.run_id == Alert.last_run_id)
+_fails = exists().where(
+    AlertChannel.name == Alert.subject, AlertChannel.enabled, AlertChannel.failing_since.is_not(None)
+)
+# What ends an alert without an event, NULL while nothing does. The watch ends those of the other kinds.
+_over_by = case(
+    (Alert.kind == "waiting", case((~_is_waiting, "decided"))),
+    (and_(Alert.kind == "missed", _has_started), "started"),
+    (and_(Alert.kind == "slow", ~_is_running), "the run has ended"),
+    (and_(Alert.kind == "queued", ~_is_queued), "the run waits no more"),
+    (and_(Alert.kind == "channel", ~_fails), "works again"),
+    (and_(Alert.subject_kind == DAG, _lost_its_dag), "deleted"),
+)
+_over = (_is_open, _over_by.is_not(None))
 
 
 def find_open(connection: WriteConnection, subject_kind: str, subject: str, *kinds: str) -> Sequence[AlertRow]:
     """Return and lock the open alerts of these kinds about a subject."""
     statement = _lock.where(_of_subject, Alert.kind.in_(kinds), _is_open).order_by(Alert.id)
     return all_rows(connection, AlertRow, statement, subject_kind=subject_kind, subject=subject)
+
+
+def find_watched(connection: ReadConnection, *kinds: str) -> Sequence[AlertRow]:
+    """Return the open alerts of these kinds."""
+    return all_rows(connection, AlertRow, _select.where(Alert.kind.in_(kinds), _is_open).order_by(Alert.id))
 
 
 def get_latest(connection: WriteConnection, about: AlertSubject, since: datetime) -> AlertRow | None:
@@ -135,13 +176,13 @@ def change(connection: WriteConnection, alert_id: int, **values: object) -> None
 
 
 def has_over(connection: ReadConnection) -> bool:
-    """Whether an alert has to end without an event: its DAG is gone, or its run waits for no approval any more."""
+    """Whether an alert has to end without an event, such as that of a DAG that is gone."""
     return connection.scalar(_select.where(*_over).with_only_columns(Alert.id).limit(1)) is not None
 
 
-def find_over(connection: WriteConnection) -> Sequence[AlertRow]:
+def find_over(connection: WriteConnection) -> Sequence[OverRow]:
     """Return and lock these alerts."""
-    return all_rows(connection, AlertRow, _lock.where(*_over))
+    return all_rows(connection, OverRow, _lock.add_columns(_over_by.label("over_by")).where(*_over))
 
 
 def count_open(connection: ReadConnection) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, exists, func, insert, or_, select, text, updat
 from dagbook.db.database import ALERTS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.alert import AlertEvent
 from dagbook.db.models.run import Run
-from dagbook.db.statements import all_rows, columns, first_row
+from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
 from dagbook.engine.status import RunStatus
 from dagbook.json_values import Json
 
@@ -31,17 +31,18 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRow(NewEvent, frozen=True, kw_only=True):
-    """An event with what came of it; ``tags`` are those of its run."""
+    """An event with what came of it; ``dag_name`` and ``tags`` are those of its run."""
 
     id: int
     outcome: str | None
+    dag_name: str | None
     tags: Sequence[str] | None
     run_created_at: datetime | None
 
 
-_select = select(*columns(AlertEvent, EventRow), Run.tags, Run.created_at.label("run_created_at")).outerjoin(
-    Run, Run.id == AlertEvent.run_id
-)
+_select = select(
+    *columns(AlertEvent, EventRow), Run.dag_name, Run.tags, Run.created_at.label("run_created_at")
+).outerjoin(Run, Run.id == AlertEvent.run_id)
 _is_unrouted = AlertEvent.routed_at.is_(None)
 _find_unrouted = _select.where(_is_unrouted).order_by(AlertEvent.id).limit(bindparam("most"))
 _find_success = (
@@ -57,6 +58,9 @@ _find_success = (
     .order_by(Run.finished_at)
     .limit(1)
 )
+
+
+_find_keys = select(AlertEvent.key).where(is_one_of(AlertEvent.key, "keys"))
 
 
 def read_time(connection: ReadConnection, now: datetime) -> datetime:
@@ -78,6 +82,23 @@ def add(connection: WriteConnection, event: NewEvent) -> int:
     added = insert(AlertEvent).values(msgspec.structs.asdict(event)).returning(AlertEvent.id)
     mark_changed(connection, ALERTS)
     return int(connection.execute(added).scalar_one())
+
+
+def add_new(connection: WriteConnection, event: NewEvent) -> None:
+    """Store an event unless one with its key is there."""
+    connection.execute(insert_into(AlertEvent).values(msgspec.structs.asdict(event)).on_conflict_do_nothing())
+    mark_changed(connection, ALERTS)
+
+
+def find_keys(connection: ReadConnection, keys: Sequence[str]) -> set[str]:
+    """Return those of the keys that events have."""
+    return set(connection.scalars(_find_keys, {"keys": list(keys)})) if keys else set()
+
+
+def is_waiting(connection: ReadConnection, kind: str, subject: str) -> bool:
+    """Whether an event of a kind about a subject is to be routed."""
+    of_subject = (AlertEvent.kind == kind, AlertEvent.subject == subject)
+    return connection.scalar(select(AlertEvent.id).where(_is_unrouted, *of_subject).limit(1)) is not None
 
 
 def find_unrouted(connection: ReadConnection, most: int) -> Sequence[EventRow]:

@@ -50,6 +50,7 @@ class RuleRow(NewRule, frozen=True, kw_only=True):
     """A rule with its channels; ``match`` is the name of the DAG that it is for, if it is for one."""
 
     id: int
+    created_at: datetime
     dag_name: str | None
     targets: Sequence[TargetRow] = ()
 

@@ -1,0 +1,109 @@
+"""Several servers on one PostgreSQL database that look for what no event tells; the real times take minutes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process import conftest, invariants
+from tests.process.postgres import Cluster
+from tests.process.program import Program
+from tests.process.waiting import wait_for
+
+SPEED = 20
+SPEEDS = [SPEED, pytest.param(1, marks=pytest.mark.full)]
+
+
+class Receiver:
+    """A receiver of alerts in threads of this process, which keeps what it was sent and when."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, str, bytes]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver.asked.append((time.monotonic(), self.path, body))
+                self.send_response(200)
+                self.end_headers()
+
+            do_POST = do_GET  # noqa: N815 - the library's name
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def alerts(self) -> list[tuple[str, str, str]]:
+        """Type, kind and subject of the alerts that it was sent."""
+        bodies = [json.loads(body) for _, path, body in self.asked if path == "/hook"]
+        return [(body["type"], body["data"]["alert"]["kind"], body["data"]["alert"]["subject"]) for body in bodies]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    opened = Receiver()
+    yield opened
+    opened.close()
+
+
+class Servers(list[Program]):
+    """Three servers with one home: one machine."""
+
+    def post(self, path: str, **body: Any) -> None:
+        answer = self[-1].api.client.post(path, json=body)
+        assert answer.is_success, answer.text
+
+    def open(self) -> list[Any]:
+        """The open alerts."""
+        found: list[Any] = self[-1].api.client.get("/alerts", params={"open": "true"}).json()["alerts"]
+        return found
+
+
+@pytest.fixture
+def servers(tmp_path: Path, cluster: Cluster, speed: int) -> Iterator[Servers]:
+    url, home, settings = cluster.make_database(), tmp_path / "home", {"test_alert_speed": str(speed)}
+    if speed > 1:
+        settings["lease_seconds"] = "2"
+    found = Servers(Program(home, url, log=tmp_path / f"{number}.log", settings=settings) for number in range(3))
+    try:
+        for server in found:
+            server.start()
+        yield found
+    finally:
+        for server in found:
+            conftest.end(server)
+    assert invariants.find_violations(url) == []
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_killed_server_is_told_with_its_host_and_one_that_was_stopped_is_not(
+    servers: Servers, receiver: Receiver, speed: int
+) -> None:
+    stopped, killed, _ = servers
+    servers.post("/alert-channels", name="hook", type="webhook", url=f"{receiver.url}/hook")
+    servers.post("/alert-rules", name="all", match=["*"], on=["server"], to=["hook"])
+    assert stopped.terminate() == 0
+    killed.kill()
+    began, subject = time.monotonic(), f"server on {socket.gethostname()}"
+    wait_for("the alert", receiver.alerts, seconds=150)
+    assert speed > 1 or time.monotonic() - began <= 100
+    assert [alert["count"] for alert in servers.open()] == [1]
+    killed.start()
+    wait_for("its end", lambda: len(receiver.alerts()) == 2)
+    assert receiver.alerts() == [("alert.opened", "server", subject), ("alert.closed", "server", subject)]
