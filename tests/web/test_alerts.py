@@ -24,6 +24,7 @@ from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import PASSWORD, Site, open_site
 from tests.web.test_frame import open_without_scripts
 
+MARKUP = "<img src=x onerror=alert(1)>"
 BAD = "steps: [{name: a, command: exit 3}]\n"
 _numbers = itertools.count(100)
 
@@ -32,7 +33,7 @@ class Receiver:
     """A receiver of messages, which answers with ``status`` and keeps their texts by path."""
 
     def __init__(self) -> None:
-        self.status = 200
+        self.status, self.answer = 200, b"ok"
         self.bodies: dict[str, list[str]] = {}
         receiver = self
 
@@ -41,9 +42,9 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 receiver.bodies.setdefault(self.path, []).append(body)
                 self.send_response(receiver.status)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(receiver.answer)))
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(receiver.answer)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -77,7 +78,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def alerting(own: Site, receiver: Receiver) -> Iterator[Site]:
     """A server without rules and channels, at the beginning and at the end."""
-    receiver.status = 200
+    receiver.status, receiver.answer = 200, b"ok"
     yield own
     for rule in own.send("GET", "/alert-rules")["rules"]:
         own.send("DELETE", f"/alert-rules/{rule['name']}")
@@ -612,4 +613,26 @@ async def test_messages_that_were_dropped_are_found_and_sent_by_hand(
         await row.get_by_role("button", name="Resend to ops").click()
         await expect(row).to_have_count(0)
         _until(told, path, "sent")
+        assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("dag", ["constructor", "__proto__", "l" * 40])
+async def test_what_others_write_is_text_on_the_pages_of_alerts(
+    browser: Browser, told: Site, receiver: Receiver, dag: str
+) -> None:
+    receiver.answer = MARKUP.encode()
+    told.save(dag, f"steps: [{{name: '{MARKUP}', command: exit 3}}]\n")
+    path = f"/dag-runs/{dag}/{told.run(dag)}"
+    _until(told, path, "sent")
+    (alert,) = told.send("GET", f"/alerts?dag={dag}")["alerts"]
+    told.send("POST", f"/alerts/{alert['id']}/acknowledge", {"note": MARKUP})
+    async with _visit(browser, told, "admin") as visitor:
+        page = visitor.page
+        for place in ("/alerts", f"/dags/{dag}/alerts", "/alerts?tab=messages", path):
+            await visitor.open(place)
+            if place == path:
+                await page.get_by_role("button", name=re.compile("^ops at ")).click()
+            await expect(page.get_by_text(MARKUP).first).to_be_visible()
+            assert await page.locator("img, [onerror]").count() == 0
+            assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), place
         assert visitor.complaints == []

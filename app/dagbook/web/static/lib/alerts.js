@@ -33,7 +33,7 @@ export const TYPES = {
   slack: { what: "a message in a chat", secret: INCOMING },
   discord: { what: "a message in a chat", secret: INCOMING },
   teams: { what: "a card in a chat", secret: "Address of the workflow" },
-  telegram: { what: "a message of a bot", secret: "Token of the bot", to: "Chat" },
+  telegram: { what: "a message of a bot", secret: "Token of the bot", to: "Number of the chat, or @NAME" },
   ntfy: { what: "a message to a phone", url: "https://ntfy.sh/topic", secret: "Token, if the topic needs one",
     mayLack: true },
   mail: { what: "a mail" },
