@@ -518,11 +518,12 @@ async def test_mails_of_the_definition_are_told_of_at_the_run_and_those_about_a_
         assert visitor.complaints == []
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 async def test_every_page_says_which_channel_fails_and_nothing_moves(
-    browser: Browser, told: Site, receiver: Receiver
+    browser: Browser, told: Site, receiver: Receiver, width: int
 ) -> None:
     banner = "Alerts do not reach: ops. Channels"
-    async with _visit(browser, told, "viewer") as visitor:
+    async with _visit(browser, told, "viewer", width=width) as visitor:
         await design.observe(visitor.context)
         page = await visitor.open("/queues")
         await expect(page.get_by_role("img", name="Live")).to_be_visible()
