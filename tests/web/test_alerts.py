@@ -485,9 +485,14 @@ async def test_the_tab_says_that_a_mail_of_the_definition_reports_a_failure(brow
         assert await main.locator(".bad").count() == 0
 
 
+def _database(site: Site) -> closing[sqlite3.Connection]:
+    """Open the database of a running server beside it."""
+    return closing(sqlite3.connect(site.program.database_url.removeprefix("sqlite:///")))
+
+
 def _store_mail(site: Site, run_id: str, mail: str) -> None:
-    """Store the receipt of a mail of a definition beside the running server."""
-    with closing(sqlite3.connect(site.program.database_url.removeprefix("sqlite:///"))) as file, file:
+    """Store the receipt of a mail of a definition."""
+    with _database(site) as file, file:
         file.execute(
             "INSERT INTO alert_deliveries (id, channel, type, run_id, attempt, mail, purpose, number, created_at,"
             " due_at, status, tries, resends, sent_at, attempts) SELECT ?, 'mail.example.org', 'mail', id, attempt, ?,"
@@ -636,4 +641,36 @@ async def test_what_others_write_is_text_on_the_pages_of_alerts(
             await expect(page.get_by_text(MARKUP).first).to_be_visible()
             assert await page.locator("img, [onerror]").count() == 0
             assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), place
+        assert visitor.complaints == []
+
+
+@pytest.fixture
+def configured(told: Site) -> Iterator[Site]:
+    """A server whose channel and rule are as if the settings had them."""
+
+    def mark(is_configured: bool) -> None:
+        with _database(told) as file, file:
+            file.execute("UPDATE alert_channels SET configured = ?", (is_configured,))
+            file.execute("UPDATE alert_rules SET configured = ?", (is_configured,))
+
+    mark(True)
+    yield told
+    mark(False)
+
+
+async def test_what_is_in_the_settings_is_only_tested_and_says_where_it_is_changed(
+    browser: Browser, configured: Site
+) -> None:
+    async with _visit(browser, configured, "admin") as visitor:
+        page = await visitor.open("/alerts")
+        for noun, name in (("rule", "all"), ("channel", "ops")):
+            region = page.get_by_role("region", name=f"{noun.capitalize()}s")
+            await expect(region.get_by_role("row").filter(has_text="from the settings")).to_contain_text(name)
+            menu = await _open_menu(page, f"Actions of the {noun} {name}")
+            for item in ("Edit", "Disable", "Remove"):
+                await expect(menu.get_by_role("menuitem", name=item)).to_be_disabled()
+            text = f"It is in the setting alert_{noun}s: change it there"
+            await expect(menu.get_by_role("menuitem", name="Edit")).to_contain_text(text)
+            await expect(menu.get_by_role("menuitem", name="Send a test")).to_be_enabled()
+            await page.keyboard.press("Escape")
         assert visitor.complaints == []
