@@ -15,9 +15,11 @@ from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices, asks_provider, requires_authentication
+from dagbook.alerts.rights import is_admin
 from dagbook.api import errors
 from dagbook.api.auth import browser_session
 from dagbook.api.auth.guards import (
@@ -51,7 +53,7 @@ from dagbook.api.requests import ApiRequest, refuse_nodes, requiring_json
 from dagbook.api.routes import DOCUMENT, describe_operations, for_sub_runs_too, hide_extra_docs, make_options
 from dagbook.api.schemas.common import Error
 from dagbook.api.services import AppServices
-from dagbook.auth.roles import Requires, Role, UserScope
+from dagbook.auth.roles import Requires, UserScope
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.identifiers import API_PATH
 from dagbook.settings import Settings
@@ -188,9 +190,9 @@ async def _page_config(settings: Settings, services: AppServices, session: Sessi
     """Return the configuration of a page, with the failing channels that its user may see."""
     if session is None and requires_authentication(settings):
         return _ui_config(settings, services)
-    is_admin = session is None or not session.username or (session.role == Role.ADMIN and not session.has_grants)
+    shared_only = session is not None and not session.is_admin
     try:
-        failing = await services.alerts.channels.find_failing(shared_only=not is_admin)
+        failing = await services.alerts.channels.find_failing(shared_only=shared_only)
     except DatabaseUnavailable:
         failing = []
     return _ui_config(settings, services, failing)
@@ -214,12 +216,15 @@ def _ui_config(settings: Settings, services: AppServices, failing: Sequence[str]
 
 async def _find_session(access: AuthServices, base_path: str, request: AnyRequest) -> Session | None:
     """Return the session of the browser that asks for a page, which its scripts then need not ask for."""
-    body = await browser_session.find(access, base_path, request)
-    if body is None or isinstance(body.user, UnsetType):
-        return None if body is None else Session(body=body)
+    found = await browser_session.find(access, base_path, request)
+    if found is None:
+        return None
+    caller, body = found
+    session = Session(body=body, is_admin=is_admin(access, caller))
+    if isinstance(body.user, UnsetType):
+        return session
     user = body.user
-    has_grants = user.scope is UserScope.GRANTED
-    return Session(body=body, username=user.username, role=user.role, has_grants=has_grants)
+    return replace(session, username=user.username, role=user.role, has_grants=user.scope is UserScope.GRANTED)
 
 
 def _missing_page(

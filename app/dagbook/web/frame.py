@@ -28,9 +28,13 @@ _ICON = '<svg class="icon" width="16" height="16"></svg>'  # its place: the scri
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """The session of who asks for a page: its ``body`` as the API has it, and the user; none with a static token."""
+    """The session of who asks for a page: its ``body`` as the API has it, and the user; none with a static token.
+
+    ``is_admin`` is whether all channels of alerts are shown.
+    """
 
     body: object
+    is_admin: bool = False
     username: str = ""
     role: str = ""
     has_grants: bool = False

@@ -28,8 +28,8 @@ async def describe(access: AuthServices, caller: Caller) -> BrowserSession | Non
     return session
 
 
-async def find(access: AuthServices, base_path: str, page: Connection) -> BrowserSession | None:
-    """Describe the session whose cookie came with the request of a page; None also while the database does not answer.
+async def find(access: AuthServices, base_path: str, page: Connection) -> tuple[Caller, BrowserSession] | None:
+    """Find whose cookie came with the request of a page, and the session; None also while the database does not answer.
 
     A page needs no login, so its request is not counted as an attempt to log in: a token in it is not looked at.
     """
@@ -38,6 +38,8 @@ async def find(access: AuthServices, base_path: str, page: Connection) -> Browse
     if cookie is None or credentials.authorization is not None:
         return None
     try:
-        return await describe(access, await access.callers.identify(credentials))
+        caller = await access.callers.identify(credentials)
+        session = await describe(access, caller)
     except (UnauthorizedError, NotFoundError, DatabaseUnavailable):
         return None
+    return None if session is None else (caller, session)
