@@ -674,3 +674,43 @@ async def test_what_is_in_the_settings_is_only_tested_and_says_where_it_is_chang
             await expect(menu.get_by_role("menuitem", name="Send a test")).to_be_enabled()
             await page.keyboard.press("Escape")
         assert visitor.complaints == []
+
+
+_FORMS = {
+    "discord": {"Address of the incoming webhook": "{url}/discord"},
+    "teams": {"Address of the workflow": "{url}/teams"},
+    "ntfy": {"URL": "{url}/topic", "Token": "tk_secret"},
+    "telegram": {"Token of the bot": "1:secret", "Number of the chat": "-100123"},
+    "pagerduty": {"Integration key": "key"},
+}
+
+
+@pytest.mark.parametrize("type_", _FORMS)
+async def test_a_channel_of_a_type_is_added_tested_and_changed(
+    browser: Browser, alerting: Site, receiver: Receiver, type_: str
+) -> None:
+    async with _visit(browser, alerting, "admin") as visitor:
+        page = await visitor.open("/alerts")
+        await page.get_by_role("button", name="Add channel").click()
+        dialog = page.get_by_role("dialog", name="Add a channel")
+        await dialog.get_by_role("radio", name=type_).check()
+        await dialog.get_by_label("Name", exact=True).fill(type_)
+        for label, value in _FORMS[type_].items():
+            await dialog.get_by_label(label).fill(value.format(url=receiver.url))
+        await dialog.get_by_role("button", name="Add", exact=True).click()
+        await expect(dialog).to_have_count(0)
+        if type_ in ("discord", "teams", "ntfy"):  # the others have a server of the service's own
+            await _choose(page, f"Actions of the channel {type_}", "Send a test")
+            dialog = page.get_by_role("dialog", name=f"Test the channel {type_}")
+            await dialog.get_by_role("button", name="Send a test").click()
+            await expect(dialog.get_by_text("Told.")).to_be_visible()
+            await dialog.get_by_role("button", name="Cancel").click()
+        await _choose(page, f"Actions of the channel {type_}", "Edit")
+        dialog = page.get_by_role("dialog", name=f"Edit the channel {type_}")
+        await dialog.get_by_label("Seconds between two messages").fill("5")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_have_count(0)
+        assert "secret" not in await page.locator("tbody").inner_text()
+        assert visitor.complaints == []
+    channel = alerting.send("GET", f"/alert-channels/{type_}")
+    assert (channel["type"], channel["intervalSeconds"]) == (type_, 5)
