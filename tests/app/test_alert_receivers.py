@@ -19,9 +19,12 @@ from sqlalchemy import select, update
 from dagbook import tries
 from dagbook.alerts import outbox
 from dagbook.clock import now
+from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.models import AlertChannel, AlertDelivery
 from dagbook.db.repositories import changes
+from dagbook.db.repositories.alerts import events
+from dagbook.db.repositories.alerts.events import NewEvent
 from dagbook.db.repositories.changes import FeedCursor
 from tests.app.alert_scene import BAD, GOOD, AlertScene, alert_scene
 from tests.app.dagbook import Dagbook
@@ -212,6 +215,18 @@ async def test_fifty_failures_are_three_messages_of_a_chat_and_fifty_of_a_webhoo
 
     await wait_until(look)
     assert len(scene.told("chat")) < 25  # one a second, not one for each failure
+
+
+async def test_a_burst_is_routed_in_short_transactions_which_others_wait_for(database: Database) -> None:
+    about: dict[str, Any] = {"kind": "failed", "subject_kind": "dag", "subject": "nightly", "data": {}}
+
+    def add(connection: WriteConnection) -> None:
+        for number in range(60):
+            events.add(connection, NewEvent(key=f"run/{number}/1", at=now(), **about))
+
+    await database.write(add)
+    counts = [await database.write(outbox.route, now()) for _ in range(4)]
+    assert (sum(counts), max(counts) <= 30) == (60, True)
 
 
 @pytest.mark.both_engines

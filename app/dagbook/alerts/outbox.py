@@ -19,7 +19,7 @@ from dagbook.db.repositories.alerts.events import EventRow
 from dagbook.db.repositories.alerts.rules import RuleRow, TargetRow
 from dagbook.tries import lasting
 
-MOST_EVENTS = 200  # of one transaction
+_MOST_EVENTS = 25  # of one transaction, which other writers of a SQLite file wait for
 MOST_OPEN = 10_000  # then one more, which says so
 _REOPENED_SECONDS = 15 * 60  # after its end an alert goes on silently, and is reported again after as long
 _ANY_COUNT = 2**31
@@ -30,7 +30,7 @@ NO_RULE = "no rule"
 def route(connection: WriteConnection, now: datetime) -> int:
     """Route the events that wait, in order; returns how many there were."""
     events.lock_outbox(connection)
-    waiting = events.find_unrouted(connection, MOST_EVENTS)
+    waiting = events.find_unrouted(connection, _MOST_EVENTS)
     if waiting:
         at, known = events.read_time(connection, now), rules.find(connection, enabled=True)
         for event in waiting:

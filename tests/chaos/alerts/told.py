@@ -111,12 +111,10 @@ def read_rows(url: str) -> AlertRows:
     """Read what the database has of alerts."""
 
     def read(connection: ReadConnection) -> AlertRows:
-        return AlertRows(
-            [FailedRun(*row) for row in connection.execute(_failed)],
-            int(connection.scalar(_unfinished) or 0),
-            int(connection.scalar(_unrouted) or 0),
-            [Delivery(*row) for row in connection.execute(_deliveries)],
-        )
+        # In this order: what was unfinished or unrouted may not be so when the others are read, and not conversely.
+        unfinished, unrouted = (int(connection.scalar(each) or 0) for each in (_unfinished, _unrouted))
+        failed = [FailedRun(*row) for row in connection.execute(_failed)]
+        return AlertRows(failed, unfinished, unrouted, [Delivery(*row) for row in connection.execute(_deliveries)])
 
     return store.with_retries(url, lambda database: database.read(read))
 

@@ -111,9 +111,9 @@ def add(connection: WriteConnection, new: Sequence[NewDelivery], at: datetime) -
     rows = [{"id": new_run_id(), **msgspec.structs.asdict(each), **more} for each in new]
     if not rows:
         return 0
-    added = insert_into(AlertDelivery).values(rows).on_conflict_do_nothing().returning(AlertDelivery.id)
+    added = insert_into(AlertDelivery).on_conflict_do_nothing().returning(AlertDelivery.id)
     mark_changed(connection, ALERTS)
-    return len(connection.execute(added).all())
+    return len(connection.execute(added, rows).all())
 
 
 def drop(connection: WriteConnection, reason: str, *conditions: ColumnElement[bool]) -> None:
