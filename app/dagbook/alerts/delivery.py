@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -192,21 +192,10 @@ class Deliverer:
             attempt = Attempt(at=at, ms=ms, code=answer.code, text=answer.text, server=self._host)
             return _store(connection, claimed, answer, self._owner, attempt)
 
-        for fate in await self._keep(store):
+        for fate in await self._database.write_patiently(store, ends=lambda: self._loop.is_stopping):
             self._metrics.count(claimed.channel.type, _OUTCOMES.get(fate, "retried"))
         if not answer.is_sent:
             _log.warning("the channel %s did not accept an alert: %s", claimed.channel.name, answer.text or answer.code)
-
-    async def _keep(self, store: Callable[[WriteConnection], T]) -> T:
-        """Store a receipt, however long the database is away: without it the message would be sent again."""
-        while True:
-            try:
-                return await self._database.write(store)
-            except DatabaseUnavailable as error:
-                if self._loop.is_stopping:
-                    raise
-                _log.warning("the receipt of an alert could not be stored, trying again: %s", error)
-                await asyncio.sleep(_BACK_OFF_SECONDS)
 
 
 def _ready_at(channel: PendingChannel) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -33,11 +34,13 @@ __all__ = [
 # What a transaction changed, for listeners in this process: rows of the live feed, output of steps, the audit, or what
 # is to be told by alerts.
 VISIBLE, OUTPUT, AUDIT, ALERTS = "visible", "output", "audit", "alerts"
+_log = logging.getLogger(__name__)
 _CHANGED = "changed"  # key in ``Connection.info``
 
 P = ParamSpec("P")
 Arguments = TypeVarTuple("Arguments")
 _POOL_SIZE = 8
+_PATIENT_PAUSE_SECONDS = 1.0
 _PROBLEM_SECONDS = 10.0  # without a failed write, until another one shows that the problem has ended
 
 
@@ -177,6 +180,22 @@ class Database:
         if self._write_problem and time.monotonic() - self._failed_at > _PROBLEM_SECONDS:
             self._write_problem = ""
         return result
+
+    async def write_patiently(
+        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, ends: Callable[[], bool]
+    ) -> T:
+        """Run work as ``write``, again and again while the database is unavailable.
+
+        For what this process alone knows. Raises DatabaseUnavailable once the process ``ends``.
+        """
+        while True:
+            try:
+                return await self.write(work, *arguments)
+            except DatabaseUnavailable as error:
+                if ends():
+                    raise
+                _log.warning("a result could not be stored, trying again: %s", error)
+                await asyncio.sleep(_PATIENT_PAUSE_SECONDS)
 
     @property
     def write_problem(self) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -45,13 +45,12 @@ from dagbook.spec.model import Mail, Smtp
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.tries import Answer, Fate, lasting
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _CONCURRENT = 8
 _LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
 _LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # includes reading logs
 _EVALUATION_SECONDS = smtp.LIMIT_SECONDS  # for commands inside the settings
-_SHOWN, _LONGEST_CHANNEL, _PAUSE_SECONDS = 200, 200, 1.0
+_SHOWN, _LONGEST_CHANNEL = 200, 200
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -245,27 +244,17 @@ class RunMailer:
             settings = await self._evaluate(mail)
             evaluated.set()
             async with self._turns:
+                # However long the database is away: nothing else would release a mail before this process ends.
+                write = partial(self._database.write_patiently, ends=lambda: self._is_stopping)
                 if mail.channel in self._resting_now():
-                    await self._until_stored(lambda: self._database.write(run_mails.release, mail.id, self._owner))
-                elif await self._until_stored(
-                    lambda: self._database.write(run_mails.take, mail.id, self._owner, self._now())
-                ):
+                    await write(run_mails.release, mail.id, self._owner)
+                elif await write(run_mails.take, mail.id, self._owner, self._now()):
                     await self._deliver(mail, settings)
         except DatabaseUnavailable as error:
             _log.warning("the mail about run %s failed: %s", mail.about, error)
         except asyncio.CancelledError:
             _log.warning("the mail about run %s failed: the server ended", mail.about)
             raise
-
-    async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a write until the database is available: a mail that nothing releases would wait for a day."""
-        while True:
-            try:
-                return await write()
-            except DatabaseUnavailable:
-                if self._is_stopping:
-                    raise
-                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _evaluate(self, mail: _Mail) -> _Settings | Answer:
         """Return the settings of a mail, or why they cannot be evaluated."""
@@ -321,7 +310,7 @@ class RunMailer:
                 deliveries.expire(connection, channel, at - lasting(tries.GIVEN_UP_SECONDS))
             return fate, at
 
-        fate, at = await self._until_stored(lambda: self._database.write(store))
+        fate, at = await self._database.write_patiently(store, ends=lambda: self._is_stopping)
         if fate is Fate.CHANNEL:
             since = self._resting[channel].since if channel in self._resting else at
             self._resting[channel] = _Rest(since, at + tries.channel_pause(at - since, answer, at, tries.jitter()))

@@ -222,7 +222,8 @@ def find_lost_owners(connection: ReadConnection, owner: str, now: datetime, unti
     if connection.dialect.name == "postgresql":
         alive = select(Service.id).where(Service.stopped_at.is_(None), Service.lease_until > now)
         # A mail of a definition that was not tried yet is nowhere on its way.
-        is_over = or_(AlertDelivery.lease_until <= until, AlertDelivery.tries == 0)
+        is_not_tried = and_(AlertDelivery.purpose == RUN_MAIL, AlertDelivery.tries == 0)
+        is_over = or_(AlertDelivery.lease_until <= until, is_not_tried)
         statement = statement.where(AlertDelivery.lease_owner.not_in(alive), is_over)
     return [found for found in connection.scalars(statement) if found is not None]
 
