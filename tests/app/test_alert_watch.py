@@ -24,7 +24,7 @@ from dagbook.db.repositories import holds, schedules, services
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.scheduling.due import floor_minute
 from tests.app.alert_scene import BAD, GOOD, AlertScene, alert_scene
-from tests.app.dagbook import Dagbook
+from tests.app.dagbook import Dagbook, command_of
 from tests.executors.web import Web, plain
 from tests.runs.scene import IDENTITY, register
 from tests.statements import noting_statements
@@ -166,13 +166,14 @@ async def test_a_run_is_slow_that_lasts_a_multiple_of_the_usual_time(scene: Aler
 
 async def test_a_waiting_queue_is_told_with_who_paused_it(scene: AlertScene) -> None:
     await scene.channel("hook")
-    await scene.rule(on=["queued 60s"], match=["load"])  # the reason is stored after a second
-    await scene.ok("POST", "/queues/slow-lane/pause")
+    await scene.rule(on=["queued 10s"], match=["load"])
+    async with command_of(scene.server, "ann") as ann:
+        assert (await ann.post("/queues/slow-lane/pause")).is_success
     await scene.ok("POST", "/dag-runs/enqueue", name="load", dagRunId="r1", spec=f"queue: slow-lane\n{GOOD}")
     (told,) = await scene.until_told(1)
     data = json.loads(told.body)["data"]
     assert (data["alert"]["subject"], data["dag"], data["run"]["dagRunId"]) == ("slow-lane", "load", "r1")
-    assert "paused" in data["alert"]["reason"]
+    assert data["alert"]["reason"].endswith("the queue is paused by ann")
     assert (await scene.open())[0]["subjectKind"] == "queue"
     await scene.ok("POST", "/queues/slow-lane/resume")
     await until_over(scene)

@@ -194,7 +194,8 @@ async def test_a_failure_without_its_event_is_named_with_its_attempt(shared_data
     [
         "UPDATE alert_rules SET enabled = FALSE",
         "UPDATE alert_rules SET created_at = :late",
-        "UPDATE run_attempts SET owner = NULL, token = token + 1 WHERE number = 1 AND closed_at IS NOT NULL",  # as that of an imported run
+        # As that of an imported run.
+        "UPDATE run_attempts SET owner = NULL, token = token + 1 WHERE number = 1 AND closed_at IS NOT NULL",
     ],
 )
 async def test_a_failure_that_no_rule_was_there_for_has_no_event(shared_database: Database, statement: str) -> None:

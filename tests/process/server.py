@@ -103,7 +103,7 @@ class Server:
         self.home = home
         self._settings = {f"DAGBOOK_{name.upper()}": value for name, value in (settings or {}).items()}
         self.database_url = database_url or f"sqlite:///{home}/dagbook.sqlite3"
-        self._schedules = schedules
+        self.schedules = schedules
         self.output = log or home.with_name(f"{home.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         self._api: Api | None = None
@@ -162,7 +162,7 @@ class Server:
     def _environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
         own |= {"DAGBOOK_HOME": str(self.home), "DAGBOOK_DATABASE_URL": self.database_url, "DAGBOOK_PORT": "0"}
-        own |= {"SHELL": "/bin/sh", "DAGBOOK_SCHEDULER_ENABLED": str(self._schedules).lower()}
+        own |= {"SHELL": "/bin/sh", "DAGBOOK_SCHEDULER_ENABLED": str(self.schedules).lower()}
         return own | self._settings
 
     def command(self, *words: str, seconds: float = 300) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from tests.process.program import Program
 from tests.process.waiting import wait_for
 
 SPEED = 20
-SPEEDS = [SPEED, pytest.param(1, marks=pytest.mark.full)]
+REAL = (pytest.mark.full, pytest.mark.timeout(1_200))
+SPEEDS = [SPEED, pytest.param(1, marks=REAL)]
 
 
 class Receiver:
@@ -107,3 +110,41 @@ def test_a_killed_server_is_told_with_its_host_and_one_that_was_stopped_is_not(
     killed.start()
     wait_for("its end", lambda: len(receiver.alerts()) == 2)
     assert receiver.alerts() == [("alert.opened", "server", subject), ("alert.closed", "server", subject)]
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_heartbeat_comes_from_one_server_at_a_time_and_from_none_that_is_suspended(
+    servers: Servers, receiver: Receiver, speed: int
+) -> None:
+    every = 60 / speed
+    servers.post("/alert-channels", name="alive", type="ping", url=f"{receiver.url}/alive", everySeconds=60)
+    wait_for("heartbeats", lambda: len(receiver.asked) > 10, seconds=800)
+    pauses = [later - earlier for (earlier, _, _), (later, _, _) in pairwise(receiver.asked)]
+    assert all(0.9 * every <= pause for pause in pauses), pauses
+    for server in servers:
+        server.send(signal.SIGSTOP)
+    try:
+        received = len(receiver.asked)
+        time.sleep(2 * every)
+        assert len(receiver.asked) <= received + 1  # one may have been under way
+    finally:
+        for server in servers:
+            server.send(signal.SIGCONT)
+    wait_for("one more", lambda: len(receiver.asked) > received + 1)
+    assert {path for _, path, _ in receiver.asked} == {"/alive"}
+
+
+@pytest.mark.parametrize("speed", SPEEDS[1:])  # tests/app/test_alert_heartbeat.py has it with divided times
+def test_without_a_scheduler_the_heartbeat_reports_a_failure_within_four_minutes(
+    servers: Servers, receiver: Receiver
+) -> None:
+    servers.post("/dags", name="nightly", spec="schedule: '0 2 * * *'\nsteps: [{name: a, command: 'true'}]\n")
+    for server in servers:
+        assert server.terminate() == 0
+        server.schedules = False
+        server.start()
+    began = time.monotonic()
+    servers.post("/alert-channels", name="alive", type="ping", url=f"{receiver.url}/alive", everySeconds=60)
+    wait_for("a failure", lambda: [one for one in receiver.asked if one[1] == "/alive/fail"], seconds=300)
+    assert time.monotonic() - began <= 240
+    assert b"no server has started what is due by schedule since" in receiver.asked[-1][2]

@@ -206,3 +206,9 @@ def test_the_types_of_messages_and_their_size() -> None:
     assert formats.type_of(notice(is_told_once=True)) == "alert.told"
     huge = notice(subject="\u20ac" * 5_000, error="\u20ac" * 50_000)
     assert len(formats.webhook(huge, NOW)) < 20_000
+
+
+def test_a_ping_reports_what_is_wrong_and_nothing_of_a_success() -> None:
+    assert formats.ping(notice(), UTC).startswith("nightly failed at 2026-03-01 02:10:03+00:00")
+    good = [notice("closed", closed_at=LATER), notice("test"), notice(kind=Kind.SUCCEEDED, is_told_once=True)]
+    assert [formats.ping(each, UTC) for each in good] == ["", "", ""]

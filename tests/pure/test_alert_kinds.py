@@ -75,8 +75,8 @@ def test_a_rule_names_a_kind_with_any_limit() -> None:
             ),
         ),
         (
-            *(Kind.QUEUED, "q", {"reason": "load r1 for 10s: the queue q is paused by ann"}),
-            "queue q has a waiting run at 2026-03-01 02:10:03+00:00 (load r1 for 10s: the queue q is paused by ann)",
+            *(Kind.QUEUED, "q", {"reason": "load r1 for 10s: the queue is paused by ann"}),
+            "queue q has a waiting run at 2026-03-01 02:10:03+00:00 (load r1 for 10s: the queue is paused by ann)",
         ),
         (
             *(Kind.SERVER, "server on db-2", {"purpose": "closed", "closed_at": LATER, "count": 2}),

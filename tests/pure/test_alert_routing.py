@@ -126,6 +126,14 @@ def test_the_number_of_a_rule_does_not_hold_back_what_is_one_event_however_long_
     assert [len(plan(rules, kind, 1, NOW)) for kind in (Kind.OVERDUE, Kind.MISSED)] == [1, 0]
 
 
+def test_a_ping_is_told_successes_that_its_rule_does_not_name() -> None:
+    rules = [rule("*", targets=(target(), target(2, type="ping")))]
+    told = {
+        kind: [each.target.channel_id for each in plan(rules, kind, 1, NOW)] for kind in (Kind.FAILED, Kind.SUCCEEDED)
+    }
+    assert told == {Kind.FAILED: [1, 2], Kind.SUCCEEDED: [2]}
+
+
 def test_a_partial_success_opens_an_alert_where_failures_are_told_of_too() -> None:
     both, partial = ("failed", "partial"), ("partial",)
     assert [opens(Kind.PARTIAL, [rule("*", kinds=kinds)]) for kinds in (both, partial)] == [True, False]

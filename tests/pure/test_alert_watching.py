@@ -8,11 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
 from dagbook.alerts.kinds import Kind
 from dagbook.alerts.watch.decisions import (
+    Health,
     Limit,
     covering,
+    find_fault,
     find_limits,
     find_overdue,
     find_queued,
@@ -163,15 +166,38 @@ def test_of_a_time_and_a_multiple_the_shorter_one_decides() -> None:
 
 def test_the_first_run_of_a_queue_is_told_of_with_what_it_waits_for() -> None:
     fields: dict[str, Any] = {"queue": "q", "id": 7, "dag_name": "load", "run_id": "r1", "attempt": 1, "tags": ()}
-    first = FirstRun(**fields, queued_at=at("01:00"), reason="the queue q is paused by ann")
+    fields |= {"queued_at": at("01:00"), "paused_at": None, "paused_by": None}
+    first = FirstRun(**fields, reason="queue 'q' is at its limit")
     found = limits("queued 10s", "queued 10m")
     assert find_queued(first, found, after(9)) is None
     assert find_queued(first, [], after(900)) is None
     queued = find_queued(first, found, after(10))
     assert queued is not None
-    assert (queued.subject, queued.reason) == ("q", "load r1 for 10s: the queue q is paused by ann")
+    assert (queued.subject, queued.reason) == ("q", "load r1 for 10s: queue 'q' is at its limit")
+    paused = find_queued(replace(first, paused_at=at("01:00"), paused_by="ann"), found, after(10))
+    assert paused is not None
+    assert paused.reason == "load r1 for 10s: the queue is paused by ann"
 
 
 def test_limits_count_for_the_dags_that_their_rules_cover() -> None:
     found = limits("slow 5m", match="tag:etl")
     assert [len(covering(found, "load", tags)) for tags in (("etl",), ())] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("handled", "waits", "has_schedule", "fault"),
+    [
+        ("00:57", None, True, ""),
+        ("00:56", None, True, "no server has started what is due by schedule since 2026-03-01 00:56 UTC"),
+        (None, None, True, "no server has started what is due by schedule"),
+        (None, None, False, ""),
+        ("01:00", "00:45", True, ""),
+        ("01:00", "00:44", False, "a message is due since 2026-03-01 00:44 UTC"),
+        (None, "01:30", False, ""),
+    ],
+)
+def test_a_heartbeat_reports_schedules_that_nobody_handles_and_messages_that_wait(
+    handled: str | None, waits: str | None, has_schedule: bool, fault: str
+) -> None:
+    health = Health(handled_at=at(handled) if handled else None, waits_since=at(waits) if waits else None)
+    assert find_fault(health, at("01:00"), has_schedule=has_schedule) == fault

@@ -4,6 +4,7 @@ __all__ = [
     "channels",
     "configured",
     "delivery",
+    "kinds",
     "queries",
     "requests",
     "rights",

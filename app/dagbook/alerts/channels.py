@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import asdict, replace
 
+from dagbook.alerts.kinds import PING
 from dagbook.alerts.requests import AlertMailServer, ChangeAlertChannel, ChannelType, NewAlertChannel
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
@@ -48,6 +49,9 @@ TYPES = {
         interval_seconds=0,
         one_by_one=True,
     ),
+    PING: ChannelType(
+        needs=(), may=("url", "secret", "every_seconds", "fail"), kept_as="url", interval_seconds=0, one_by_one=True
+    ),
     MAIL: ChannelType(needs=("to",), may=("sender", "smtp", "secret"), kept_as="password"),
 }
 _OWN_FIELDS = sorted({field for kind in TYPES.values() for field in (*kind.needs, *kind.may)})
@@ -62,6 +66,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     to: tuple[str, ...] = ()
     sender: str = ""
     smtp: AlertMailServer | None = None
+    fail: bool = True
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -134,17 +139,19 @@ class Channels:
         return await self.require(name)
 
     async def rotate(self, name: str, actor: Actor) -> tuple[ChannelRow, str]:
-        """Make a new secret for a webhook; the old one signs beside it for a day. Raises AppError."""
+        """Make a new secret for what a channel signs; the old one signs beside it for a day. Raises AppError."""
         row = await self._require_own(name)
-        if row.type != WEBHOOK:
-            raise BadRequestError(f"name: {shorten(name)} is no webhook; give a new secret by changing the channel")
+        if row.type != WEBHOOK and not (row.type == PING and read_settings(row).url):
+            raise BadRequestError(f"name: {shorten(name)} signs nothing; give a new secret by changing the channel")
         key, made, now = row.id, new_secret(), self._now()
         action = channel_action(Action.ALERT_CHANNEL_UPDATE, name, None, None)
         entry = actor.entry(replace(action, after={"secret": "rotated"}), now)
 
         def work(connection: WriteConnection) -> None:
-            before = {"sealed_before": _lock(connection, key, name).sealed, "sealed_before_until": now + _ROTATION}
-            channels.change(connection, key, sealed=self.seal(name, Secrets(signing=made)), **before)
+            before = _lock(connection, key, name).sealed
+            until = now + _ROTATION if before is not None else None
+            values = {"sealed_before": before, "sealed_before_until": until}
+            channels.change(connection, key, sealed=self.seal(name, Secrets(signing=made)), **values)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -247,9 +254,11 @@ def check_channel(
     if type_name not in TYPES:
         raise BadRequestError(f"type: {shorten(type_name)} is no type of channel; write one of {', '.join(TYPES)}")
     kind = TYPES[type_name]
+    if type_name == PING and _chosen(change.url, settings.url):
+        kind = replace(kind, kept_as="signing")
     for field in _OWN_FIELDS:
         if getattr(change, field) is not None and field not in (*kind.needs, *kind.may):
-            shown = field.replace("sender", "from")
+            shown = field.replace("sender", "from").replace("every_seconds", "everySeconds")
             raise BadRequestError(f"{shown}: a channel of type {type_name} has none; leave it out")
     secret = _check_secret(kind, _chosen(change.secret, getattr(known, kind.kept_as)))
     given = ChannelSettings(
@@ -257,8 +266,9 @@ def check_channel(
         to=_chosen(None if change.to is None else tuple(change.to), settings.to),
         sender=_chosen(change.sender, settings.sender).strip(),
         smtp=_chosen(change.smtp, settings.smtp),
+        fail=_chosen(change.fail, settings.fail),
     )
-    stored = _check_settings(type_name, given, secret)
+    stored = _check_settings(type_name, kind, given, secret)
     is_sent = kind.kept_as in ("token", "password") and getattr(known, kind.kept_as) != ""
     if is_sent and change.secret is None and _server_of(given) != _server_of(settings):
         raise BadRequestError("secret: is that of another server; give that of this one, too, or ''")
@@ -267,6 +277,7 @@ def check_channel(
         type=type_name,
         settings=msgspec.to_builtins(stored),
         interval_seconds=_chosen(change.interval_seconds, row.interval_seconds if row else kind.interval_seconds),
+        every_seconds=_chosen(change.every_seconds, row.every_seconds if row else None),
         enabled=_chosen(change.enabled, row is None or row.enabled),
         shared=_chosen(change.shared, row is not None and row.shared),
     )
@@ -303,11 +314,10 @@ def _is_signing(secret: str) -> bool:
         return False
 
 
-def _check_settings(type_name: str, given: ChannelSettings, secret: str) -> ChannelSettings:
+def _check_settings(type_name: str, kind: ChannelType, given: ChannelSettings, secret: str) -> ChannelSettings:
     """Return what is stored in clear of a channel of a type; raises BadRequestError."""
     if type_name == MAIL:
         return _check_mail(given, has_password=bool(secret))
-    kind = TYPES[type_name]
     if given.url or "url" in kind.needs:
         _check_url(given.url, "url")
     if type_name == "ntfy" and (parts := urlsplit(given.url)) and (not parts.path.strip("/") or parts.query):
@@ -361,7 +371,7 @@ def channel_action(action: Action, name: str, before: NewChannel | None, after: 
     """Return what is recorded of a change: no secret."""
 
     def shown(channel: NewChannel | None) -> Values:
-        names = ("type", "enabled", "shared", "interval_seconds")
+        names = ("type", "enabled", "shared", "interval_seconds", "every_seconds")
         return None if channel is None else {**channel.settings, **{name: getattr(channel, name) for name in names}}
 
     return AuditAction(action=action, kind="alert channel", name=name, before=shown(before), after=shown(after))

@@ -270,7 +270,7 @@ def _store(connection: WriteConnection, claimed: Claimed, answer: Answer, owner:
         expired = deliveries.expire(connection, channel.id, at - lasting(tries.GIVEN_UP_SECONDS))
         fates += [Fate.GIVEN_UP] * expired
     else:
-        is_alert = any(row.purpose != deliveries.TEST for row in claimed.rows)
+        is_alert = bool(channel.interval_seconds) and any(row.purpose != deliveries.TEST for row in claimed.rows)
         sent = {"last_sent_at": at, **({"last_alert_at": at} if is_alert else {})} if Fate.SENT in fates else {}
         channels.change(connection, channel.id, failing_since=None, next_try_at=None, **sent)
     return fates

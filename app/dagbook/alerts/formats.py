@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from dagbook.alerts.kinds import Kind
 from dagbook.alerts.texts import Line, Notice, RunFacts, clean, describe_all, first_line, title
 from dagbook.json_values import Json, JsonObject
 
@@ -148,6 +149,17 @@ def pagerduty(notice: Notice, zone: tzinfo, routing_key: str) -> bytes:
 def type_of(notice: Notice) -> str:
     """Return the type of a message."""
     return _TYPES.get(notice.purpose, "alert.told" if notice.is_told_once else "alert.opened")
+
+
+def ping(notice: Notice, zone: tzinfo) -> str:
+    """Return the failure that a ping reports; empty for a success."""
+    is_failure = notice.purpose in ("opened", "reminder") and notice.kind is not Kind.SUCCEEDED
+    return _join(describe_all([notice], zone)) if is_failure else ""
+
+
+def heartbeat(failure: str, now: datetime) -> bytes:
+    """Return the body of a ping that is signed."""
+    return msgspec.json.encode({"type": "ping", "timestamp": _instant(now), "data": {"failure": failure or None}})
 
 
 def _facts(notice: Notice) -> JsonObject:

@@ -12,6 +12,7 @@ import msgspec
 from dagbook.alerts.due import LONGEST_SECONDS, format_seconds
 from dagbook.spec.time.duration import duration_seconds
 
+PING = "ping"  # the type of channels that successes are reported to, too
 SUSPENDED, ACKNOWLEDGED, UNWATCHED, IN_TIME = "suspended", "acknowledged", "no rule", "in time"
 # What is said of a subject at the end of its alert, by what has ended it, where that is not the usual end.
 ENDED = {

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from dagbook.alerts import routing
-from dagbook.alerts.kinds import Kind, names
+from dagbook.alerts.kinds import Kind
 from dagbook.alerts.routing import Message
 from dagbook.db.database import WriteConnection
 from dagbook.db.repositories import dags
@@ -135,7 +135,7 @@ class _Event:
         else:
             tags = dags.get_tags(connection, name) if event.tags is None else event.tags
             self._covering = routing.find_covering(known, name, tags)
-        self._wanting = [rule for rule in self._covering if names(rule.kinds, self._kind)]
+        self._wanting = [rule for rule in self._covering if routing.find_targets(rule, self._kind)]
 
     def route(self) -> str:
         """Open, count, end or tell; returns what was done."""

@@ -91,7 +91,7 @@ def read_coverage(connection: ReadConnection, name: str, tags: Collection[str]) 
 def wants(rule: RuleRow, status: RunStatus) -> bool:
     """Whether a covering rule reports the end of a run; of one that has not ended, whether it reports any."""
     kind = KINDS.get(status)
-    return kind is None or kind in rule.kinds
+    return kind is None or bool(routing.find_targets(rule, Kind(kind)))
 
 
 def covers_by_mail(dag: Dag, status: RunStatus) -> bool:

@@ -41,7 +41,8 @@ class ChangeAlertChannel(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
     ``url`` is that of a webhook, of a topic of ntfy, or of another server of Telegram or PagerDuty. ``secret`` is the
     address of Slack, Discord or Teams, the token of Telegram or ntfy, the routing key of PagerDuty, the password of a
-    mail server, or what signs a webhook.
+    mail server, or what signs a webhook. A ping has ``url``, and ``secret`` to sign with, or ``secret`` alone as its
+    address; a heartbeat each ``every_seconds``, and reports of failures unless ``fail`` is false.
     """
 
     url: str | None = None
@@ -50,6 +51,8 @@ class ChangeAlertChannel(msgspec.Struct, frozen=True, kw_only=True, rename="came
     smtp: AlertMailServer | None = None
     secret: str | None = None
     interval_seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    every_seconds: Annotated[int, Meta(ge=10, le=86_400)] | None = None
+    fail: bool | None = None
     enabled: bool | None = None
     shared: bool | None = None
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from dagbook.alerts.due import due_at
-from dagbook.alerts.kinds import Kind, names
+from dagbook.alerts.kinds import PING, Kind, names
 from dagbook.db.repositories.alerts.rules import RuleRow, TargetRow
 
 _TAG, _NOT = "tag:", "!"
@@ -90,6 +90,12 @@ def opens(kind: Kind, rules: Iterable[RuleRow]) -> bool:
     return bool(kind.ended)
 
 
+def find_targets(rule: RuleRow, kind: Kind) -> list[TargetRow]:
+    """Return to whom a rule reports a kind: a success to pings, too, if the rule does not name it."""
+    is_named, is_success = names(rule.kinds, kind), kind is Kind.SUCCEEDED
+    return [target for target in rule.targets if is_named or (is_success and target.type == PING)]
+
+
 def plan(rules: Iterable[RuleRow], kind: Kind, count: int, at: datetime) -> list[Message]:
     """Return to whom the covering rules report the ``count``-th event in a row, each channel once, at its earliest.
 
@@ -98,8 +104,8 @@ def plan(rules: Iterable[RuleRow], kind: Kind, count: int, at: datetime) -> list
     messages = [
         Message(target, due_at(at, target.delay_seconds, rule.quiet), rule.remind_seconds)
         for rule in rules
-        if names(rule.kinds, kind) and (count >= rule.after or kind.is_watched)
-        for target in rule.targets
+        if count >= rule.after or kind.is_watched
+        for target in find_targets(rule, kind)
         if target.enabled
     ]
     messages.sort(key=lambda message: message.due_at, reverse=True)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dagbook.alerts import routing
 from dagbook.alerts.channels import is_channel_name
 from dagbook.alerts.due import LONGEST_SECONDS, format_seconds, parse_quiet
-from dagbook.alerts.kinds import Kind, parse_kind
+from dagbook.alerts.kinds import PING, Kind, parse_kind
 from dagbook.alerts.requests import SetAlertRule
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
@@ -165,7 +165,10 @@ def _find_usable(connection: ReadConnection, *, may_use_all: bool) -> dict[str, 
 def resolve(
     connection: ReadConnection, row: NewRule, rule: SetAlertRule, known: Mapping[str, ChannelRow]
 ) -> tuple[NewRule, list[NewTarget]]:
-    """Return a valid rule with its DAG, and its channels of those that are known; raises NotFoundError."""
+    """Return a valid rule with its DAG, and its channels of those that are known; raises NotFoundError.
+
+    A ping among them is told successes, too.
+    """
     dag_id = rules.find_dag_id(connection, rule.dag) if rule.dag else None
     if rule.dag and dag_id is None:
         raise NotFoundError(f"dag: there is no DAG named {shorten(rule.dag)}")
@@ -173,7 +176,8 @@ def resolve(
     if missing := next((name for name, _ in targets if name not in known), ""):
         raise NotFoundError(f"to: there is no channel named {shorten(missing)}; add it first")
     stored = [NewTarget(channel_id=known[name].id, delay_seconds=delay) for name, delay in targets]
-    return replace(row, dag_id=dag_id), stored
+    has_ping = any(known[name].type == PING for name, _ in targets)
+    return replace(row, dag_id=dag_id, tells_success=row.tells_success or has_ping), stored
 
 
 def _check_match(rule: SetAlertRule) -> list[str]:

@@ -18,6 +18,7 @@ from standardwebhooks import Webhook
 from dagbook import __version__, tries
 from dagbook.alerts import formats
 from dagbook.alerts.channels import MAIL, TYPES, WEBHOOK, Channels, ChannelSettings, Secrets, read_settings
+from dagbook.alerts.kinds import PING
 from dagbook.alerts.texts import Notice, clean
 from dagbook.db.repositories.alerts.channels import ChannelRow
 from dagbook.egress.client import EgressClient
@@ -42,11 +43,12 @@ ReadMailServer = Callable[[], tuple[Smtp, str]]  # of the base configuration, wi
 
 
 class Request(NamedTuple):
-    """What is posted."""
+    """What is sent."""
 
     url: str
     body: bytes
     headers: Mapping[str, str] = MappingProxyType({})
+    method: str = "POST"
 
 
 class Sender:
@@ -67,6 +69,8 @@ class Sender:
 
     async def send(self, channel: ChannelRow, notices: Sequence[Notice], now: datetime) -> Answer:
         """Send one message about alerts; a channel of programs gets one notice at a time."""
+        if channel.type == PING:
+            return await self.ping(channel, formats.ping(notices[0], self._zone), notices[0].delivery_id, now)
         settings = read_settings(channel)
         try:
             secrets = self._channels.open(channel)
@@ -76,21 +80,35 @@ class Sender:
         if channel.type == MAIL:
             return await self._mail(settings, secrets, notices)
         if channel.type == WEBHOOK:
-            request = _webhook(settings.url, notices[0], now, [each.signing for each in (secrets, before)])
+            signing, body = [each.signing for each in (secrets, before)], formats.webhook(notices[0], now)
+            request = _signed(settings.url, body, notices[0].delivery_id, now, signing)
         else:
             request = _message(channel.type, settings, secrets, notices, self._zone)
         return await self._post(request, _hidden(secrets))
 
+    async def ping(self, channel: ChannelRow, failure: str, message_id: str, now: datetime) -> Answer:
+        """Send a heartbeat, or a failure to the address of those."""
+        settings = read_settings(channel)
+        if failure and not settings.fail:
+            return Answer(text="nothing was sent: this channel reports no failures", is_sent=True)
+        try:
+            secrets, before = self._channels.open(channel), self._channels.open_before(channel)
+        except AppError as error:
+            return Answer(text=clean(error.message, _SHOWN))
+        signing = [each.signing for each in (secrets, before) if each.signing]
+        request = _ping(settings.url or secrets.url, failure, message_id, now, signing)
+        return await self._post(request, _hidden(secrets))
+
     async def _post(self, request: Request, hidden: Sequence[str]) -> Answer:
         """Send a request; ``hidden`` is what an answer may repeat and a receipt must not have."""
-        url, body, headers = request
+        url, body, headers, method = request
         if self._client is None:
             jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # a receiver sets nothing
             self._client = EgressClient(self._egress, follow_redirects=False, timeout=LIMIT_SECONDS, cookies=jar)
         try:
             async with (
                 asyncio.timeout(tries.lasting(LIMIT_SECONDS).total_seconds()),
-                self._client.stream("POST", url, content=body, headers={**_HEADERS, **headers}) as response,
+                self._client.stream(method, url, content=body, headers={**_HEADERS, **headers}) as response,
             ):
                 text = clean(Masker(hidden).mask(await _read(response)), _SHOWN)
         except TimeoutError:
@@ -112,13 +130,23 @@ class Sender:
         return msgspec.structs.replace(answer, text=clean(answer.text, _SHOWN))
 
 
-def _webhook(url: str, notice: Notice, now: datetime, signing: Iterable[str]) -> Request:
+def _signed(url: str, body: bytes, message_id: str, now: datetime, signing: Iterable[str]) -> Request:
     """Make a request in the form of Standard Webhooks, signed with each secret that there is."""
-    body = formats.webhook(notice, now)
-    headers = {"webhook-id": notice.delivery_id, "webhook-timestamp": str(int(now.timestamp()))}
-    if made := [Webhook(secret).sign(notice.delivery_id, now, body.decode()) for secret in signing if secret]:
+    headers = {"webhook-id": message_id, "webhook-timestamp": str(int(now.timestamp()))}
+    if made := [Webhook(secret).sign(message_id, now, body.decode()) for secret in signing if secret]:
         headers["webhook-signature"] = " ".join(made)
     return Request(url, body, headers)
+
+
+def _ping(url: str, failure: str, message_id: str, now: datetime, signing: Sequence[str]) -> Request:
+    """Make the request of a heartbeat: GET, or POST with a reason, or with JSON that is signed."""
+    if failure:
+        parts = urlsplit(url)
+        url = parts._replace(path=f"{parts.path.rstrip('/')}/fail").geturl()
+    if signing:
+        return _signed(url, formats.heartbeat(failure, now), message_id, now, signing)
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    return Request(url, failure.encode(), headers, "POST" if failure else "GET")
 
 
 def _message(

@@ -236,12 +236,14 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
         if settings.scheduler_enabled:
             await server.scheduler.start()
         server.watch.start()
+        server.heartbeat.start()
 
 
 async def _stop_driving(server: Server) -> None:
     await server.source_loops.stop()
     await server.scheduler.stop()
     await server.watch.stop()
+    await server.heartbeat.stop()
     await server.services.dags.retention.stop()
     await server.queue_notifier.stop()
     await server.dispatcher.stop()

@@ -17,6 +17,7 @@ from dagbook.accounts.auth_setup import make_auth_services
 from dagbook.accounts.oidc import Oidc
 from dagbook.alerts.delivery import Deliverer
 from dagbook.alerts.senders import Sender, read_mail_server
+from dagbook.alerts.watch.heartbeat import Heartbeat
 from dagbook.alerts.watch.loop import Watch
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
@@ -75,6 +76,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     recorder: Recorder
     deliverer: Deliverer
     watch: Watch
+    heartbeat: Heartbeat
     transport: WorkerTransport
     encrypter: Encrypter
 
@@ -143,6 +145,12 @@ def build(
     ticker = Ticker(database, services.dags.timetable, scheduled, now)
     nodes = RemoteNodes(settings.remote_nodes, Egress(settings.egress_deny))
     transport = make_transport(settings.database_url, settings.database_schema)
+    sender = Sender(
+        services.alerts.channels,
+        context.machine.egress,
+        partial(read_mail_server, context.read_base_config, context.machine.environ),
+        context.zone,
+    )
     return Server(
         make_app=cache(partial(_make_app, settings, services, nodes, RequestMetrics(registry))),
         base_path=settings.base_path,
@@ -151,19 +159,9 @@ def build(
         dispatcher=Dispatcher(database, active_runs, active_runs.changed, context.queues, transport),
         queue_notifier=run_parts.queue_notifier,
         recorder=run_parts.recorder,
-        deliverer=Deliverer(
-            database,
-            Sender(
-                services.alerts.channels,
-                context.machine.egress,
-                partial(read_mail_server, context.read_base_config, context.machine.environ),
-                context.zone,
-            ),
-            active_runs.mailer,
-            context,
-            AlertMetrics(registry),
-        ),
+        deliverer=Deliverer(database, sender, active_runs.mailer, context, AlertMetrics(registry)),
         watch=Watch(database, services.dags.timetable, now),
+        heartbeat=Heartbeat(database, services.dags.timetable, sender, now),
         transport=transport,
         encrypter=context.encrypter,
         nodes=nodes,

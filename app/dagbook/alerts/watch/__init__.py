@@ -1,3 +1,3 @@
-"""Looks for what no event tells: what is missing, lasts too long or does not work."""
+"""Looks for what no event tells, what is missing, lasts too long or does not work, and sends heartbeats."""
 
-__all__ = ["loop"]
+__all__ = ["heartbeat", "loop"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from dagbook.db.repositories.alerts.absences import (
     WatchedDag,
     WatchedRun,
 )
+from dagbook.db.repositories.alerts.channels import ChannelRow
 from dagbook.db.repositories.alerts.rules import RuleRow
 from dagbook.definitions.timetable import newest
 from dagbook.spec.time.schedule import CronEntry
@@ -29,6 +30,7 @@ from dagbook.tries import lasting
 _FEWEST_SUCCESSES, _LEAST_SLOW_SECONDS = 5, 60  # for a limit that is a multiple of the usual time
 GONE_SECONDS = 60  # after the end of the lease of a process
 FAILING_SECONDS = 15 * 60
+_HANDLED_SECONDS, _WAITS_SECONDS = 3 * 60, 15 * 60  # from when on a heartbeat reports a failure
 _MINUTE = timedelta(minutes=1)
 
 
@@ -178,13 +180,16 @@ def find_queued(first: FirstRun, limits: Sequence[Limit], now: datetime) -> Find
     waited = now - first.queued_at
     if not limits or waited < min(limit.lasts for limit in limits):
         return None
-    reason = f"{first.dag_name} {first.run_id} for {_written(waited)}: {first.reason or 'it is about to start'}"
+    cause = first.reason or "it is about to start"
+    if first.paused_at is not None:
+        cause = f"the queue is paused{f' by {first.paused_by}' if first.paused_by else ''}"
+    reason = f"{first.dag_name} {first.run_id} for {_written(waited)}: {cause}"
     return Finding(kind=Kind.QUEUED, subject=first.queue, reason=reason, run=first.id, attempt=first.attempt)
 
 
 def find_gone(process: DeadProcess, now: datetime) -> Finding:
     """Return that a server or worker is gone."""
-    reason = f"no sign of life for {_written(now - process.heartbeat_at)}, and it was not stopped"
+    reason = f"no heartbeat for {_written(now - process.heartbeat_at)}, and it was not stopped"
     return Finding(kind=Kind.SERVER, subject=name_process(process), reason=reason, key=f"server/{process.id}")
 
 
@@ -201,3 +206,29 @@ def find_broken(channel: FailingChannel, now: datetime) -> Finding:
 
 def _written(span: timedelta) -> str:
     return format_seconds(int(span.total_seconds()))
+
+
+# -- heartbeats ------------------------------------------------------------------------------------------------------
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The last minute whose starts a server has handled, and since when the oldest message waits that is due."""
+
+    handled_at: datetime | None
+    waits_since: datetime | None
+
+
+def find_fault(health: Health, now: datetime, *, has_schedule: bool) -> str:
+    """Return why a heartbeat reports a failure; empty if all is well."""
+    if has_schedule and (health.handled_at is None or now - health.handled_at > lasting(_HANDLED_SECONDS)):
+        since = "" if health.handled_at is None else f" since {health.handled_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"no server has started what is due by schedule{since}"
+    if health.waits_since is not None and now - health.waits_since > lasting(_WAITS_SECONDS):
+        return f"a message is due since {health.waits_since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return ""
+
+
+def next_beat(channel: ChannelRow, now: datetime) -> datetime:
+    """Return when the next heartbeat of a channel is due."""
+    last, every = channel.last_alert_at, channel.every_seconds or 0
+    return now if last is None else last + lasting(every)

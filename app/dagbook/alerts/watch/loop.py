@@ -14,6 +14,7 @@ import msgspec
 
 from dagbook.alerts import outbox
 from dagbook.alerts.kinds import UNWATCHED, Kind
+from dagbook.alerts.texts import clean
 from dagbook.alerts.watch import decisions
 from dagbook.alerts.watch.decisions import Deadline, Finding, Limit, covering, find_limits
 from dagbook.background import BackgroundLoop
@@ -37,7 +38,7 @@ from dagbook.tries import lasting
 
 _EVERY_SECONDS = 20.0
 _MOST = 500  # findings of one transaction
-_STALE = timedelta(seconds=10)  # what was read longer ago, by a server that was suspended meanwhile, counts no more
+_STALE = timedelta(seconds=60)  # what was read longer ago, by a server that was suspended meanwhile, counts no more
 _OLDEST_GONE = timedelta(days=1)  # a process that was gone before is not looked for
 _WATCHED = [kind for kind in Kind if kind.is_watched]
 
@@ -216,7 +217,7 @@ def _apply(
 
 
 def _event(finding: Finding, at: datetime) -> NewEvent:
-    data: dict[str, Json] = {"reason": finding.reason}
+    data: dict[str, Json] = {"reason": clean(finding.reason)}
     if finding.due_at is not None:
         data["dueAt"] = finding.due_at.isoformat()
     return NewEvent(

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from dagbook.alerts.channels import read_settings
+from dagbook.alerts.kinds import PING
 from dagbook.alerts.routing import judge
 from dagbook.alerts.rules import as_written, count_covered
 from dagbook.alerts.service import Tested
@@ -47,7 +48,8 @@ def present_channel(row: ChannelRow, zone: tzinfo, *, is_admin: bool, secret: st
         return replace(found, interval_seconds=UNSET, every_seconds=UNSET, next_try_at=UNSET)
     settings = read_settings(row)
     names = ("url", "host", "to", "sender", "smtp")
-    return replace(found, **{name: or_unset(getattr(settings, name)) for name in names})
+    fail = settings.fail if row.type == PING else UNSET
+    return replace(found, fail=fail, **{name: or_unset(getattr(settings, name)) for name in names})
 
 
 def present_rule(row: RuleRow, dags: Sequence[DagTags], *, is_admin: bool, may_change: bool) -> AlertRule:

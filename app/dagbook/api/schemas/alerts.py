@@ -33,6 +33,7 @@ class AlertChannel(Schema, kw_only=True):
     smtp: AlertMailServer | UnsetType = UNSET
     interval_seconds: int | UnsetType = UNSET
     every_seconds: int | UnsetType = UNSET
+    fail: bool | UnsetType = UNSET
     failing_since: str | UnsetType = UNSET
     next_try_at: str | UnsetType = UNSET
     last_sent_at: str | UnsetType = UNSET

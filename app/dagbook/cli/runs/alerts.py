@@ -257,17 +257,19 @@ async def show_channel(api: Api, *, name: str) -> None:
 @click.option("--from", metavar="ADDRESS", help="Sender of a mail.")
 @click.option("--secret-file", metavar="FILE", help="File with a chat's address, a token or a password; - reads stdin.")
 @click.option("--interval", metavar="D", help="Least time between two messages of a chat or a mail, such as 60s.")
+@click.option("--every", metavar="S", help="Time between two heartbeats of a ping, such as 60s.")
+@click.option("--no-fail", is_flag=True, help="Let a ping report no failures to URL/fail.")
 @click.option("--shared", is_flag=True, help="Let managers of DAGs use the channel in their rules.")
 @with_api()
-def add_channel(
-    api: Api, /, *, name: str, secret_file: str | None, interval: str | None, **options: object
-) -> Awaitable[None]:
-    """Add the channel NAME of TYPE webhook, slack, discord, teams, telegram, ntfy, pagerduty or mail.
+def add_channel(api: Api, /, *, name: str, secret_file: str | None, **options: object) -> Awaitable[None]:
+    """Add the channel NAME of TYPE webhook, slack, discord, teams, telegram, ntfy, pagerduty, ping or mail.
 
     Secrets are read from a file: the address of slack, discord or teams, the token of telegram or ntfy, the routing
-    key of pagerduty. The secret that signs a webhook is printed once.
+    key of pagerduty, the address of ping if it has no --url. The secret that signs a webhook is printed once.
     """
-    body = {"name": name, **options, "to": options["to"] or None, "intervalSeconds": _seconds("--interval", interval)}
+    fail = False if options.pop("no_fail") else None
+    seconds = {f"{option}Seconds": _seconds(f"--{option}", options.pop(option)) for option in ("interval", "every")}
+    body = {"name": name, **options, "to": options["to"] or None, "fail": fail, **seconds}
     body["secret"] = None if secret_file is None else _read_secret(secret_file)
 
     async def work() -> None:
@@ -275,9 +277,8 @@ def add_channel(
         used = any(
             target.split()[0] == name for rule in (await api.get(_RULES, AlertRules)).rules for target in rule.to
         )
-        text = (
-            f"added the channel {found.name} ({found.type}, {_place(found)}){'' if used else '; no rule uses it yet'}"
-        )
+        unused = "" if used or found.every_seconds else "; no rule uses it yet"
+        text = f"added the channel {found.name} ({found.type}, {_place(found)}){unused}"
         report(f"{text}\n{_secret(found)}" if found.secret else text, found)
 
     return work()
@@ -287,7 +288,7 @@ def add_channel(
 @_name
 @with_api()
 async def rotate(api: Api, *, name: str) -> None:
-    """Make a new secret for the webhook NAME and print it; the old one signs beside it for 24 hours."""
+    """Make a new secret for the webhook or ping NAME and print it; the old one signs beside it for 24 hours."""
     found = await api.post(f"{_CHANNELS}/{segment(name)}/secret", AlertChannel)
     report(_secret(found), found)
 
@@ -439,8 +440,9 @@ async def remove_rule(api: Api, *, name: str) -> None:
     report(f"removed the rule {name}", {"removed": name})
 
 
-def _seconds(option: str, text: str | None) -> int | None:
-    seconds = None if text is None else duration_seconds(text)
+def _seconds(option: str, text: object) -> int | None:
+    """Return the seconds of an option, which may have no unit; raises UsageError."""
+    seconds = None if text is None else duration_seconds(f"{text}s" if str(text).isdecimal() else str(text))
     if text is not None and (seconds is None or seconds < 0):
         raise click.UsageError(f"{option}: {text!r} is no duration; write one such as 60s or 15m")
     return None if seconds is None else int(seconds)

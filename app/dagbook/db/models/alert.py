@@ -35,7 +35,7 @@ class AlertChannel(Base):
     ``sealed_before`` is the secret before a rotation, which signs beside the new one until ``sealed_before_until``.
     Tries are counted here, not per delivery: a channel whose receiver does not answer has ``failing_since``, and is
     tried again at ``next_try_at``. ``every_seconds`` is the interval of a heartbeat, ``interval_seconds`` the least
-    time between two messages of a chat or a mail channel: from ``last_alert_at``, for tests do not count.
+    time between two messages of a chat or a mail channel: both from ``last_alert_at``, for tests do not count.
     """
 
     __tablename__ = "alert_channels"

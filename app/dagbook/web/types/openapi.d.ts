@@ -50,7 +50,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make a new secret for a webhook; the old one signs beside it for 24 hours */
+        /** Make a new secret for a webhook or a ping; the old one signs beside it for 24 hours */
         post: operations["rotateAlertChannelSecret"];
         delete?: never;
         options?: never;
@@ -2341,6 +2341,7 @@ export interface components {
             configured: boolean;
             enabled: boolean;
             everySeconds?: number;
+            fail?: boolean;
             failingSince?: string;
             from?: string;
             host?: string;
@@ -2516,6 +2517,8 @@ export interface components {
         /** ChangeAlertChannel */
         ChangeAlertChannel: {
             enabled?: boolean | null;
+            everySeconds?: number | null;
+            fail?: boolean | null;
             from?: string | null;
             intervalSeconds?: number | null;
             secret?: string | null;
@@ -3214,6 +3217,8 @@ export interface components {
         /** NewAlertChannel */
         NewAlertChannel: {
             enabled?: boolean | null;
+            everySeconds?: number | null;
+            fail?: boolean | null;
             from?: string | null;
             intervalSeconds?: number | null;
             name: string;

@@ -71,7 +71,7 @@ class AlertChannelsController(Controller):
     async def rotate(
         self, channel_name: parameters.ChannelName, services: Services, caller: CurrentCaller
     ) -> AlertChannel:
-        """Make a new secret for a webhook; the old one signs beside it for 24 hours."""
+        """Make a new secret for a webhook or a ping; the old one signs beside it for 24 hours."""
         row, secret = await services.channels.rotate(channel_name, caller.actor)
         return present_channel(row, services.zone, is_admin=True, secret=secret)
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.alert import Alert, AlertChannel, AlertRule
 from dagbook.db.models.definition import Dag
-from dagbook.db.models.queue import QueueEntry
+from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.service import Hold, Service
 from dagbook.db.repositories import queue
@@ -57,7 +57,7 @@ class WatchedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FirstRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The first run of a queue and why it waits."""
+    """The first run of a queue and why it waits: the pause of the queue, or what is stored after a second."""
 
     queue: str
     id: int
@@ -67,6 +67,8 @@ class FirstRun(msgspec.Struct, frozen=True, kw_only=True):
     tags: Sequence[str]
     queued_at: datetime
     reason: str | None
+    paused_at: datetime | None
+    paused_by: str | None
 
 
 class DeadProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,15 +119,16 @@ _find_running = (
 _find_first = (
     select(
         *(Run.id, Run.dag_name, Run.run_id, Run.attempt, Run.tags),
-        *(QueueEntry.queue, QueueEntry.queued_at, QueueEntry.reason),
+        *(QueueEntry.queue, QueueEntry.queued_at, QueueEntry.reason, QueuePause.paused_at, QueuePause.paused_by),
     )
     .join(QueueEntry, QueueEntry.run_id == Run.id)
+    .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
     .where(QueueEntry.queue == bindparam("queue"), Run.status == RunStatus.QUEUED)
     .order_by(QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
     .limit(1)
 )
 _follower = aliased(Service)
-# One that began before the other one's last sign of life has not taken its place.
+# One that began before the other one's last heartbeat has not taken its place.
 _is_followed = exists().where(
     _follower.kind == Service.kind,
     _follower.host == Service.host,

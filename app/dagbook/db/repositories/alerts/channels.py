@@ -25,6 +25,7 @@ class NewChannel(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool = False
     configured: bool = False
     interval_seconds: int = 0
+    every_seconds: int | None = None
 
 
 class ChannelRow(NewChannel, frozen=True, kw_only=True):
@@ -33,7 +34,6 @@ class ChannelRow(NewChannel, frozen=True, kw_only=True):
     id: int
     sealed_before: bytes | None
     sealed_before_until: datetime | None
-    every_seconds: int | None
     failing_since: datetime | None
     next_try_at: datetime | None
     last_sent_at: datetime | None
@@ -49,6 +49,7 @@ class PendingChannel(ChannelRow, frozen=True, kw_only=True):
 
 _select = select(*columns(AlertChannel, ChannelRow))
 _get = _select.where(AlertChannel.name == bindparam("name"))
+_find_beating = _select.where(AlertChannel.enabled, AlertChannel.every_seconds.is_not(None)).order_by(AlertChannel.id)
 _lock = _select.where(AlertChannel.id == bindparam("id"))
 _is_fresh_test = and_(AlertDelivery.purpose == "test", AlertDelivery.tries == 0)
 _find_pending = (
@@ -86,6 +87,11 @@ def find_failing(connection: ReadConnection, *, shared_only: bool) -> list[str]:
     statement = select(AlertChannel.name).where(AlertChannel.failing_since.is_not(None), AlertChannel.enabled)
     statement = statement.where(AlertChannel.shared) if shared_only else statement
     return list(connection.scalars(statement.order_by(AlertChannel.name)))
+
+
+def find_beating(connection: ReadConnection) -> list[ChannelRow]:
+    """Return the channels that get heartbeats."""
+    return all_rows(connection, ChannelRow, _find_beating)
 
 
 def get(connection: ReadConnection, name: str) -> ChannelRow | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
@@ -16,7 +16,7 @@ from dagbook.db.models.run import Run
 from dagbook.db.models.service import Service
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
-from dagbook.db.statements import columns, insert_into
+from dagbook.db.statements import all_rows, columns, insert_into
 from dagbook.identifiers import new_run_id
 from dagbook.tries import Answer, Fate
 
@@ -73,6 +73,27 @@ class DeliveryRow(NewDelivery, frozen=True, kw_only=True):
     shared: bool | None
 
 
+class WaitingSince(msgspec.Struct, frozen=True, kw_only=True):
+    """When the oldest message for a channel was due, and the interval that it waits for; of mails, no channel."""
+
+    due_at: datetime
+    interval_seconds: int | None
+    last_alert_at: datetime | None
+
+    @property
+    def since(self) -> datetime:
+        """When it could be sent."""
+        if self.last_alert_at is None or self.interval_seconds is None:
+            return self.due_at
+        return max(self.due_at, self.last_alert_at + timedelta(seconds=self.interval_seconds))
+
+
+_find_waiting = (
+    select(func.min(AlertDelivery.due_at).label("due_at"), AlertChannel.interval_seconds, AlertChannel.last_alert_at)
+    .outerjoin(AlertChannel, AlertChannel.id == AlertDelivery.channel_id)
+    .where(AlertDelivery.status == PENDING)
+    .group_by(AlertDelivery.channel_id, AlertChannel.interval_seconds, AlertChannel.last_alert_at)
+)
 _dag = func.coalesce(Run.dag_name, case((Alert.subject_kind == "dag", Alert.subject)))
 _select = (
     select(*columns(AlertDelivery, DeliveryRow), _dag.label("dag"), AlertChannel.next_try_at, AlertChannel.shared)
@@ -151,6 +172,11 @@ def next_number(connection: ReadConnection, alert_id: int, purpose: str) -> int:
 def find_due(connection: ReadConnection, channel_id: int, now: datetime, most: int) -> list[DeliveryRow]:
     """Return what is due for a channel, the oldest first."""
     return _rows(connection, _find_due, channel=channel_id, now=now, most=most)
+
+
+def find_waiting(connection: ReadConnection) -> list[WaitingSince]:
+    """Return since when messages wait that are due."""
+    return all_rows(connection, WaitingSince, _find_waiting)
 
 
 def is_sending(connection: ReadConnection, channel_id: int, owner: str, now: datetime) -> bool:
