@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import httpx
+import psutil
 
 from tests.chaos.alerts.receiver import Receiver
 from tests.chaos.alerts.told import CHAT, FAILS, HOOK, Told, add_channel, add_rule, read_rows, wait_until_told
@@ -38,6 +39,7 @@ class BurstExperiment:
         self._receiver = Receiver()
         self._progress = Progress(show)
         self._starts: dict[str, list[float]] = {"without": [], "with": []}
+        self._work: dict[str, list[float]] = {"without": [], "with": []}
         self._alerts = 0
         self._messages: list[float] = []
         self._telling: list[float] = []
@@ -51,8 +53,10 @@ class BurstExperiment:
 
     def figures(self) -> Figures:
         starts = {f"seconds of a start {name} a rule": found for name, found in self._starts.items()}
+        work = {f"seconds of a processor of the server {name} a rule": found for name, found in self._work.items()}
         samples = {"messages of a chat about them": self._messages, "seconds until all was told": self._telling}
-        return Figures({"runs": sum(map(len, self._starts.values())), "alerts": self._alerts}, starts | samples)
+        counts = {"runs": sum(map(len, self._starts.values())), "alerts": self._alerts}
+        return Figures(counts, starts | work | samples)
 
     def _run(self, server: Server) -> Iterator[str]:
         url = server.database_url
@@ -93,10 +97,14 @@ class BurstExperiment:
             return answer
 
         self._progress.now(f"{self._plan.runs} runs {name} a rule")
+        process = psutil.Process(server.pid)
+        before = process.cpu_times()
         with ThreadPoolExecutor(_CLIENTS) as threads:
             refused = [answer for answer in threads.map(start, range(self._plan.runs)) if answer.is_error]
         yield from (f"a start was refused: {answer.text}" for answer in refused[:1])
         failed = _wait_for_ends(server.database_url)
+        after = process.cpu_times()
+        self._work[name].append(after.user + after.system - before.user - before.system)
         if failed != expected:
             yield f"{failed} runs have failed, not {expected}"
 
