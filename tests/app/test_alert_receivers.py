@@ -295,6 +295,41 @@ async def test_an_address_in_another_spelling_is_denied_too(
         assert web.asked == []
 
 
+async def test_an_end_that_could_not_be_sent_is_dropped_when_the_alert_goes_on(
+    scene: AlertScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await goes_on.wait()
+        scene.web.answers["/chat"] = plain(200)
+        writer.write(plain(500))
+        await writer.drain()
+
+    await scene.channel("chat", "slack", plain(500))
+    await scene.rule(to="chat")
+    await scene.run("nightly")
+    await scene.until_told(1, "chat")
+    await scene.run("nightly", GOOD)
+    await scene.until_routed_only()
+    monkeypatch.setattr(due, "SPEED", 1)  # a request may be held for 15 seconds
+    scene.web.answers["/chat"] = hold
+    await asked.wait()
+    before = len(scene.told("chat"))
+    await scene.run("nightly")  # while both messages are being sent
+    await scene.until_routed_only()
+    monkeypatch.setattr(due, "SPEED", SPEED)
+    goes_on.set()
+    await scene.until_told(before + 1, "chat")
+    await scene.until_idle()
+    await scene.run("nightly", GOOD)
+    await scene.until_told(before + 2, "chat")
+    texts = [json.loads(each.body)["text"] for each in scene.told("chat")[before:]]
+    assert [text.split(" at ")[0] for text in texts] == ["nightly failed", "nightly succeeded"]
+    assert "after 2 failures" in texts[1]
+
+
 async def test_a_webhook_is_verified_by_a_shell(scene: AlertScene, tmp_path: Path) -> None:
     secret = (await scene.channel("hook"))["secret"]
     await scene.rule()

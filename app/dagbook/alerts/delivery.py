@@ -180,6 +180,14 @@ class Deliverer:
         notices = await self._database.read_inline(
             lambda connection: [read_notice(connection, row, self._base, claimed.at) for row in claimed.rows]
         )
+        # An alert may have been opened again while a message about its end could not be sent.
+        ends = {notice.delivery_id for notice in notices if notice.purpose == "closed" and notice.closed_at is None}
+        if ends:
+            await self._database.write(deliveries.drop_leased, ends, self._owner, outbox.GOES_ON)
+            claimed = msgspec.structs.replace(claimed, rows=[row for row in claimed.rows if row.id not in ends])
+            notices = [notice for notice in notices if notice.delivery_id not in ends]
+            if not notices:
+                return
         try:
             answer = await self._sender.send(claimed.channel, notices, claimed.at)
         except Exception:  # noqa: BLE001 - one message must not hold up its channel for ever

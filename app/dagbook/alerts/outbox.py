@@ -24,7 +24,7 @@ MOST_OPEN = 10_000  # then one more, which says so
 _REOPENED_SECONDS = 15 * 60  # after its end an alert goes on silently, and is reported again after as long
 _ANY_COUNT = 2**31
 _LIMIT = AlertSubject(kind=Kind.LIMIT, subject_kind="alerts", subject="alerts")
-NO_RULE = "no rule"
+NO_RULE, GOES_ON = "no rule", "it goes on"
 
 
 def route(connection: WriteConnection, now: datetime) -> int:
@@ -205,7 +205,7 @@ class _Event:
 
     def _reopen(self, alert: AlertRow) -> None:
         """Go on with an alert that has just ended: channels that were told so are told again only if it lasts."""
-        deliveries.drop_closings(self._connection, alert.id, "it goes on")
+        deliveries.drop_closings(self._connection, alert.id, GOES_ON)
         ever, told = self._find_told_ever(alert), find_told(deliveries.find_of_alerts(self._connection, [alert.id]))
         number = deliveries.next_number(self._connection, alert.id, deliveries.REMINDER)
         cleared = dict.fromkeys(("closed_at", "closed_by", "acknowledged_at", "acknowledged_by", "note"))

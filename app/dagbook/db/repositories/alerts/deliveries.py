@@ -143,6 +143,13 @@ def drop(connection: WriteConnection, reason: str, *conditions: ColumnElement[bo
     connection.execute(update(AlertDelivery).where(*waiting, *conditions).values(status=DROPPED, reason=reason))
 
 
+def drop_leased(connection: WriteConnection, ids: Collection[str], owner: str, reason: str) -> None:
+    """Drop messages that this process has leased, and does not send."""
+    leased = (AlertDelivery.id.in_(sorted(ids)), AlertDelivery.status == PENDING, AlertDelivery.lease_owner == owner)
+    dropped = {"status": DROPPED, "reason": reason, "lease_owner": None, "lease_until": None}
+    connection.execute(update(AlertDelivery).where(*leased).values(dropped))
+
+
 def drop_of_channel(connection: WriteConnection, channel_id: int, reason: str) -> None:
     """Drop what waits for a channel."""
     drop(connection, reason, AlertDelivery.channel_id == channel_id)
