@@ -55,12 +55,12 @@ LIMITS = {
     # + 360: their restore, doctor, retention and monitoring, and the rights of a worker's role.
     # + 290: mails of definitions that are stored and sent until they are accepted.
     # + 101: what a caller may do with alerts and rules, mails of a DAG, the event and the message of a failing channel.
-    # + 21: receipts that are kept through an outage, messages that are left to who may be sending them, and ends that
-    # are dropped when the alert goes on.
+    # + 31: receipts that are kept through an outage, messages that are left to who may be sending them, ends that are
+    # dropped when the alert goes on, and that are due by the clock of the database.
     # + 445: channels and rules of the settings.
     # + 901: alerts about what no event tells (decisions 225, loop 215, queries 240, limits of kinds, missed starts);
     # + 279: heartbeats, and the type ping.
-    "lines": Limit(87_840, goal=67_000),
+    "lines": Limit(87_850, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

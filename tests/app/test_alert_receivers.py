@@ -217,6 +217,18 @@ async def test_fifty_failures_are_three_messages_of_a_chat_and_fifty_of_a_webhoo
     assert len(scene.told("chat")) < 25  # one a second, not one for each failure
 
 
+async def test_an_end_is_sent_at_once_though_its_server_has_a_fast_clock(scene: AlertScene) -> None:
+    await scene.channel("hook")
+    await scene.rule()
+    await scene.run("nightly")
+    await scene.until_told(1)
+    at = now() + timedelta(hours=1)
+    event = NewEvent(key="run/2/1", at=at, kind="succeeded", subject_kind="dag", subject="nightly", data={})
+    await scene.database.write(lambda connection: events.add(connection, event))
+    await scene.until_told(2)
+    assert scene.types() == ["alert.opened", "alert.closed"]
+
+
 async def test_a_burst_is_routed_in_short_transactions_which_others_wait_for(database: Database) -> None:
     about: dict[str, Any] = {"kind": "failed", "subject_kind": "dag", "subject": "nightly", "data": {}}
 

@@ -51,9 +51,19 @@ def end_over(connection: WriteConnection, now: datetime) -> None:
         close(connection, alert, known, at, alert.over_by)
 
 
-def close(connection: WriteConnection, alert: AlertRow, covering: Sequence[RuleRow], at: datetime, by: str) -> set[int]:
-    """End a locked alert and report that to the channels that got the alert; returns them."""
-    alerts.change(connection, alert.id, closed_at=max(at, alert.opened_at), closed_by=by)
+def close(
+    connection: WriteConnection,
+    alert: AlertRow,
+    covering: Sequence[RuleRow],
+    at: datetime,
+    by: str,
+    ended_at: datetime | None = None,
+) -> set[int]:
+    """End a locked alert and report that to the channels that got the alert; returns them.
+
+    ``at`` is the time of the database. A run has ``ended_at`` a time of its server, by which nothing is sent.
+    """
+    alerts.change(connection, alert.id, closed_at=max(ended_at or at, alert.opened_at), closed_by=by)
     deliveries.drop_late(connection, alert.id, "ended before it was due")
     told = find_told(deliveries.find_of_alerts(connection, [alert.id]))
     number = deliveries.next_number(connection, alert.id, deliveries.CLOSED)
@@ -248,5 +258,5 @@ class _Event:
         """End what a success ends; returns the channels that are told."""
         kinds = [kind for kind in Kind if kind.ends_with_success]
         found = alerts.find_open(self._connection, alerts.DAG, self._event.subject, *kinds)
-        told = [close(self._connection, alert, self._covering, at, "succeeded") for alert in found]
+        told = [close(self._connection, alert, self._covering, self._at, "succeeded", at) for alert in found]
         return set().union(*told)

@@ -114,6 +114,10 @@ class ClockExperiment:
         return begins, ended
 
     def _late_violations(self, begins: dict[str, float], ended: set[str]) -> Iterator[str]:
+        over = {
+            each.body["data"]["dag"] for each in self._receiver.of(f"/{HOOK}") if each.body["type"] == "alert.closed"
+        }
+        yield from (f"the end of the alert of {dag} was not told" for dag in ended - over)
         late = {
             each.body["data"]["dag"]: each.at
             for each in reversed(self._receiver.of(f"/{_LATE}"))

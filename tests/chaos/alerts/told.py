@@ -137,8 +137,8 @@ class Told:
         self._requests = list(requests)
         self._accepted = [request for request in self._requests if request.reply in _ACCEPTED]
         self._by_id = Counter(request.id for request in self._accepted if request.id)
-        self._messages = [keys for each in self._accepted if not each.id and (keys := _keys(each))]
-        self._lines = Counter(key for keys in self._messages for key in keys)
+        self._messages = [each for each in self._accepted if not each.id]
+        self._lines = Counter(key for each in self._messages for key in _keys(each))
 
     @property
     def repeats(self) -> int:
@@ -146,7 +146,8 @@ class Told:
         sent = Counter(row.key for row in self._rows.deliveries)
         seen: Counter[tuple[str, str, str]] = Counter()
         repeated = 0
-        for keys in self._messages:
+        for message in self._messages:
+            keys = _keys(message, merged=False)
             seen.update(keys)
             repeated += any(seen[key] > sent[key] for key in keys)
         return repeated + sum(count - 1 for count in self._by_id.values())
@@ -204,13 +205,13 @@ def _is_chat(channel: str) -> bool:
     return channel.startswith(CHAT)
 
 
-def _keys(request: Request) -> set[tuple[str, str, str]]:
-    """Return what a message of a chat tells: a line may tell the beginning of an alert and its end."""
+def _keys(request: Request, *, merged: bool = True) -> set[tuple[str, str, str]]:
+    """Return what a message of a chat is about; if ``merged``, also the ends that lines about a beginning tell."""
     channel, found = request.path.removeprefix("/"), set()
     for line in request.lines:
         dag, _, said = line.partition(" ")
         if said.startswith("failed at"):
             found.add((channel, dag, _OPENED))
-        if "succeeded at" in said:
+        if said.startswith("succeeded at") or (merged and "succeeded at" in said):
             found.add((channel, dag, _CLOSED))
     return found
