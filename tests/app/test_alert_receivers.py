@@ -325,13 +325,13 @@ async def test_an_end_that_could_not_be_sent_is_dropped_when_the_alert_goes_on(
     await scene.until_told(1, "chat")
     await scene.run("nightly", GOOD)
     await scene.until_routed_only()
-    monkeypatch.setattr(due, "SPEED", 1)  # a request may be held for 15 seconds
+    monkeypatch.setattr(tries, "SPEED", 1)  # a request may be held for 15 seconds
     scene.web.answers["/chat"] = hold
     await asked.wait()
     before = len(scene.told("chat"))
     await scene.run("nightly")  # while both messages are being sent
     await scene.until_routed_only()
-    monkeypatch.setattr(due, "SPEED", SPEED)
+    monkeypatch.setattr(tries, "SPEED", SPEED)
     goes_on.set()
     await scene.until_told(before + 1, "chat")
     await scene.until_idle()
