@@ -714,3 +714,23 @@ async def test_a_channel_of_a_type_is_added_tested_and_changed(
         assert visitor.complaints == []
     channel = alerting.send("GET", f"/alert-channels/{type_}")
     assert (channel["type"], channel["intervalSeconds"]) == (type_, 5)
+
+
+async def test_a_rule_reports_what_does_not_happen_with_its_limits(browser: Browser, told: Site) -> None:
+    async with _visit(browser, told, "admin") as visitor:
+        page = await visitor.open("/alerts")
+        await _choose(page, "Actions of the rule all", "Edit")
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("overdue").fill("soon")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("on: 'overdue soon' has no time")
+        await dialog.get_by_label("overdue").fill("2h")
+        await dialog.get_by_label("slow").fill("x3, 30m")
+        await dialog.get_by_role("checkbox", name="server").check()
+        await dialog.get_by_role("button", name="Save").click()
+        row = page.get_by_role("region", name="Rules").get_by_role("row").filter(has_text="all")
+        await expect(row).to_contain_text("overdue 2h, slow x3, slow 30m")
+        await _choose(page, "Actions of the rule all", "Edit")
+        await expect(dialog.get_by_label("slow")).to_have_value("x3, 30m")
+        assert await visitor.find_barriers() == []
+    assert set(told.send("GET", "/alert-rules/all")["on"]) == {"failed", "overdue 2h", "slow x3", "slow 30m", "server"}

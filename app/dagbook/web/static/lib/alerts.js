@@ -39,8 +39,8 @@ export const TYPES = {
   mail: { what: "a mail" },
   webhook: { what: "JSON for a program, signed", url: "https://example.org/hook", interval: 0 },
   pagerduty: { what: "an incident, which ends with the alert", secret: "Integration key", interval: 0 },
-  ping: { what: "a request at an interval while all is well", url: "https://example.org/ping",
-    secret: "Address, if it is a secret", every: 60, mayLack: true },
+  ping: { what: "a sign of life while all is well", url: "https://example.org/ping",
+    secret: "The address instead, if it is a secret", every: 60, mayLack: true },
 };
 /** Times between reminders. @type {[seconds: number, word: string][]} */
 export const REMINDERS = [

@@ -39,7 +39,8 @@ export function ChannelList({ channels, rules, reload, onAdd }) {
       <td data-label="last message"><${Time} at=${channel.lastSentAt} /></td>`}
     turn=${(/** @type {Api.AlertChannel} */ { name, enabled }) =>
       patch(["alert-channels", name], { enabled: !enabled })}
-    extra=${(/** @type {Api.AlertChannel} */ { type }) => (type === "webhook" ? [SECRET] : [])}
+    extra=${(/** @type {Api.AlertChannel} */ { type, url }) =>
+      (type === "webhook" || (type === "ping" && url) ? [SECRET] : [])}
     dialogs=${/** @type {Record<string, (channel: Api.AlertChannel, close: () => void) => Children>} */ ({
       edit: (channel, close) => html`<${ChannelForm} channel=${channel} onClose=${close} onDone=${reload} />`,
       test: ({ name }, close) => html`<${AlertTest} title=${`Test the channel ${name}`} onClose=${close}
@@ -86,8 +87,9 @@ export function ChannelForm({ channel, onClose, onDone }) {
       : html`<${TypeFields} key=${type} type=${type} channel=${channel} />`}
     <label class="inline"><input type="checkbox" name="shared" defaultChecked=${channel?.shared ?? false} />
       Managers of DAGs may use it in their rules</label>
-    ${every ? html`<label>Seconds between two requests<input name="every" type="number" min="10" max="86400" required
-        defaultValue=${channel?.everySeconds ?? every} /></label>`
+    ${every ? html`<label>Seconds between two signs of life<input name="every" type="number" min="10" max="86400"
+        defaultValue=${channel ? channel.everySeconds : every} />
+        <small>Without a number it only gets what rules report</small></label>`
       : html`<label>Seconds between two messages<input name="interval" type="number" min="0" max="86400"
         placeholder=${interval} defaultValue=${channel?.intervalSeconds ?? ""} />
         ${interval > 0 && html`<small>What comes meanwhile goes into one message</small>`}</label>`}<//>`;

@@ -62,7 +62,8 @@ function Row({ alert, onAsk }) {
     <td class="state"><${StatusIcon} look=${look} /></td>
     <td>${page ? html`<a class="wide-text" href=${page}>${subject}</a>` : subject}
       ${!isOfDag && html` <span class="faint">${subjectKind}</span>`}</td>
-    <td>${look.word}${count > 1 && ` ${count} times`}</td>
+    <td class="wide-text">${look.word}${count > 1 && ` ${count} times`}
+      ${alert.reason && html`<div class="sub">${alert.reason}</div>`}</td>
     <td data-label="since"><${Time} at=${alert.openedAt} />
       ${closedAt && html`, ended <${Time} at=${closedAt} />`}</td>
     <td class="wide-text" data-label="told"><span class=${tone === "good" ? "" : tone}>${text}</span></td>
