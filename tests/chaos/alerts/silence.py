@@ -14,26 +14,27 @@ from tests.chaos.alerts.told import HOOK, add_channel, add_rule
 from tests.chaos.experiment import Figures, Progress
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants
-from tests.process.server import all_running
+from tests.process.server import Server, all_running
 from tests.process.waiting import wait_for
 
 _SERVERS = 3
-_PING = "alive"
+_PING, _EVERY = "alive", 60  # seconds from one ping to the next
 _MOST_SECONDS = 100  # until a killed server is told
 _MARGIN = 5.0
 
 
 class SilencePlan(NamedTuple):
-    """How often the servers are killed, and the seconds from one ping to the next."""
+    """How often the servers are killed, and by what times of alerts are divided."""
 
     rounds: int
-    every: int = 60
+    speed: int = 1
 
 
 class SilenceExperiment:
     def __init__(self, sandbox: Sandbox, plan: SilencePlan, show: Callable[[str], None] = lambda _: None) -> None:
         self._sandbox = sandbox
         self._plan = plan
+        self._every = _EVERY / plan.speed
         self._receiver = Receiver()
         self._progress = Progress(show)
         self._noticed: list[float] = []
@@ -55,16 +56,19 @@ class SilenceExperiment:
         return Figures({"servers killed": _SERVERS * len(self._last)}, samples)
 
     def _round(self) -> Iterator[str]:
-        servers = self._sandbox.make_servers(_SERVERS)
+        home, url = self._sandbox.directory / "home", self._sandbox.url
+        logs = [self._sandbox.directory / f"server-{number}.log" for number in range(_SERVERS)]
+        settings = {"test_alert_speed": str(self._plan.speed)}
+        servers = [Server(home, url, log=log, settings=settings) for log in logs]
         with all_running(servers):
             *others, last = servers
             add_channel(last.api, HOOK, self._receiver.url(f"/{HOOK}"))
             add_rule(last.api, HOOK, on=["server"])
             address = self._receiver.url(f"/{_PING}")
-            body = {"name": _PING, "type": "ping", "url": address, "everySeconds": self._plan.every}
-            last.api.client.post("/alert-channels", json=body)
+            body = {"name": _PING, "type": "ping", "url": address, "everySeconds": _EVERY}
+            last.api.client.post("/alert-channels", json=body)  # there already after the first round
             pings = len(self._receiver.of(f"/{_PING}"))
-            wait_for("a ping", lambda: len(self._receiver.of(f"/{_PING}")) > pings, seconds=2 * self._plan.every)
+            wait_for("a ping", lambda: len(self._receiver.of(f"/{_PING}")) > pings, seconds=2 * self._every + _MARGIN)
             before, killed = len(self._told()), time.time()
             for server in others:
                 server.kill()
@@ -76,9 +80,9 @@ class SilenceExperiment:
             killed = time.time()
             heard = [request.at for request in self._receiver.of(f"/{_PING}")]
             self._last.append(killed - heard[-1])
-            if self._last[-1] > self._plan.every + _MARGIN:
+            if self._last[-1] > self._every + _MARGIN:
                 yield f"the last ping came {self._last[-1]:.0f} s before the kill of the last server"
-            time.sleep(1.5 * self._plan.every)  # silence is what is tried
+            time.sleep(1.5 * self._every)  # silence is what is tried
             if len(self._receiver.of(f"/{_PING}")) > len(heard):
                 yield "a ping came after the last server was killed"
             yield from invariants.find_violations(last.database_url)
