@@ -59,11 +59,12 @@ async def _run(dagbook: Dagbook, spec: str) -> str:
 async def test_a_mail_has_a_receipt(dagbook: Dagbook, sink: MailServer) -> None:
     run_id = await _run(dagbook, _spec(sink.port))
     (receipt,) = await wait_until(_sent(dagbook.client, dagbook.name, run_id))
-    assert {name: receipt[name] for name in ("channel", "type", "purpose", "tries")} == {
+    assert {name: receipt[name] for name in ("channel", "type", "purpose", "tries", "mail")} == {
         "channel": f"{HOST}:{sink.port}",
         "type": "mail",
         "purpose": "run_mail",
         "tries": 1,
+        "mail": "failure",
     }
     assert [attempt["code"] for attempt in receipt["attempts"]] == [250]
     (mail,) = sink.mails
@@ -106,6 +107,7 @@ async def test_while_a_mail_server_fails_the_mails_of_other_runs_wait_for_it(
     await wait_until(tried)
     others = [await _run(dagbook, _spec(sink.port)) for _ in range(3)]
     assert not sink.mails
+    assert "nextTryAt" not in (await _receipts(dagbook.client, dagbook.name, first))[0]
     waiting = [(await _receipts(dagbook.client, dagbook.name, run_id))[0] for run_id in others]
     assert [(each["status"], each["tries"]) for each in waiting] == [("pending", 0)] * 3
     await sink.received(4)

@@ -183,14 +183,17 @@ def describe(receipt: AlertReceipt) -> str:
         code = f" ({last.code} in {format_duration(last.ms / 1000)})" if last else ""
         return f"told at {_clock(receipt.sent_at)}{code}"
     if receipt.status == "pending":
-        tries = f"{receipt.tries} tried, last answer: {answer}; " if last else ""
-        return f"not told yet: {tries}next try {receipt.next_try_at}"
+        tried = f"{receipt.tries} tried, last answer: {answer}" if last else ""
+        next_try = f"next try {receipt.next_try_at}" if receipt.next_try_at else ""
+        return f"not told yet: {'; '.join(filter(None, (tried, next_try)))}"
     return f"{receipt.status}: {receipt.reason or answer}"
 
 
 def told_of(receipts: Sequence[AlertReceipt]) -> str:
     """Return which channels were told, when, and what was answered: ``ops at 02:10:04 (200 in 310 ms)``."""
-    return ", ".join(f"{each.channel} {describe(each).removeprefix('told ')}" for each in _without_plans(receipts))
+    shown = _without_plans(receipts)
+    names = [f"{each.channel} (mail: {each.mail.partition(' ')[0]})" if each.mail else each.channel for each in shown]
+    return ", ".join(f"{name} {describe(each).removeprefix('told ')}" for name, each in zip(names, shown, strict=True))
 
 
 def _told(receipts: Sequence[AlertReceipt]) -> str:
