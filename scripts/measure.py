@@ -57,10 +57,10 @@ LIMITS = {
     # + 101: what a caller may do with alerts and rules, mails of a DAG, the event and the message of a failing channel.
     # + 31: receipts that are kept through an outage, messages that are left to who may be sending them, ends that are
     # dropped when the alert goes on, and that are due by the clock of the database.
-    # + 445: channels and rules of the settings.
+    # + 450: channels and rules of the settings.
     # + 901: alerts about what no event tells (decisions 225, loop 215, queries 240, limits of kinds, missed starts);
     # + 279: heartbeats, and the type ping.
-    "lines": Limit(87_850, goal=67_000),
+    "lines": Limit(87_890, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -214,7 +214,7 @@ async def test_a_webhook_of_the_settings_is_signed_with_the_secret_there(home: H
 WRONG: list[tuple[list[Entry], list[Entry], str]] = [
     ([{"name": "x", "type": "pigeon"}], [], r"alert_channels .*x: type: 'pigeon' is no type of channel"),
     ([{"name": "x", "type": "slack"}], [], r"alert_channels .*x: secret: is not the address"),
-    ([{"name": "x", "type": "slack", "url": "hooks"}], [], r"alert_channels .*x: secret: is not the address"),
+    ([{"name": "x", "type": "slack", "url": "hooks"}], [], r"alert_channels .*x: url: is not the address"),
     (
         [{"name": "x", "type": "webhook", "url": "http://a/", "to": "b"}],
         [],

@@ -102,10 +102,15 @@ def _named(name: str, work: Callable[[], T]) -> T:
 def _read_channel(entry: AlertEntry) -> ConfiguredChannel:
     values = dict(entry.values)
     kind = TYPES.get(str(values.get("type")))
-    if kind is not None and kind.kept_as == "url" and "secret" not in values and "url" in values:
+    is_address = kind is not None and kind.kept_as == "url" and "secret" not in values and "url" in values
+    if is_address:
         values["secret"] = values.pop("url")  # of a chat, whose address is its secret
     new = _convert(entry.name, values, NewAlertChannel)
-    row, secrets = check_channel(new.name, new.type, new, ChannelSettings(), Secrets())
+    try:
+        row, secrets = check_channel(new.name, new.type, new, ChannelSettings(), Secrets())
+    except BadRequestError as error:
+        field, _, problem = error.message.partition(":")
+        raise BadRequestError(f"{'url' if is_address and field == 'secret' else field}:{problem}") from error
     return ConfiguredChannel(replace(row, configured=True), secrets)
 
 
