@@ -46,6 +46,11 @@ class Fate(Enum):
     RETRY = auto()  # the message alone is tried later
     GIVEN_UP = auto()
 
+    @property
+    def outcome(self) -> str:
+        """What became of the message, for metrics."""
+        return {Fate.SENT: "sent", Fate.GIVEN_UP: "failed"}.get(self, "retried")
+
 
 def of_http(code: int, text: str, headers: Mapping[str, str]) -> Answer:
     """Return the answer of a receiver that was sent a request."""

@@ -25,6 +25,7 @@ from dagbook.maintenance.backup.restore import restore
 from tests.app.alert_scene import BAD, GOOD, AlertScene, alert_scene
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.executors.web import Web, plain
+from tests.mailserver import HOST, mail_server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
@@ -190,6 +191,17 @@ async def test_health_and_metrics_show_a_receiver_that_is_away(scene: AlertScene
     assert await metric(scene, tried % "sent") == 1
     assert await metric(scene, "dagbook_alert_oldest_due_seconds") == 0
     assert "alerts" not in (await scene.client.get("/health")).json()
+
+
+async def test_mails_of_definitions_are_counted_as_messages(scene: AlertScene) -> None:
+    async with mail_server() as sink:
+        mails = "errorMail: {from: a@example.org, to: b@example.org}\nmailOn: {failure: true}\n"
+        await scene.run("mailed", f"smtp: {{host: {HOST}, port: {sink.port}}}\n{mails}{BAD}")
+
+        async def look() -> bool:
+            return await metric(scene, 'dagbook_alert_deliveries_total{outcome="sent",type="mail"}') == 1
+
+        await wait_until(look)
 
 
 # -- many runs --------------------------------------------------------------------------------------------------------

@@ -29,7 +29,6 @@ from dagbook.db.repositories.alerts.channels import ChannelRow, PendingChannel
 from dagbook.db.repositories.alerts.deliveries import Attempt, DeliveryRow, NewDelivery
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.server_context import ServerContext
-from dagbook.telemetry.metrics import AlertMetrics
 from dagbook.tries import Answer, Fate, lasting
 
 T = TypeVar("T")
@@ -42,7 +41,6 @@ _PACE_SECONDS = 0.1  # between two requests to one receiver
 _LEASE, _SENDING = timedelta(seconds=4 * LIMIT_SECONDS), timedelta(seconds=LIMIT_SECONDS + 5)
 _LAST_SECONDS, _LAST_ANSWERS_SECONDS = 30.0, 1.0  # for what is due when a command ends, and for what is being sent then
 _SERVER_ERRORS, _POISONED = range(500, 600), 3
-_OUTCOMES = {Fate.SENT: "sent", Fate.GIVEN_UP: "failed"}  # of metrics; after others a message is tried again
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,17 +54,10 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 class Deliverer:
     """Routes and delivers alerts of a database."""
 
-    def __init__(
-        self,
-        database: Database,
-        sender: Sender,
-        mailer: RunMailer,
-        context: ServerContext,
-        metrics: AlertMetrics,
-    ) -> None:
+    def __init__(self, database: Database, sender: Sender, mailer: RunMailer, context: ServerContext) -> None:
         """Route and send for the process of a context."""
         self._database = database
-        self._sender, self._mailer, self._metrics = sender, mailer, metrics
+        self._sender, self._mailer, self._metrics = sender, mailer, context.metrics
         self._owner, self._host = context.identity.id, context.identity.host
         self._base, self._now = context.page_base, context.now
         self._active: dict[int, asyncio.Task[None]] = {}
@@ -201,7 +192,7 @@ class Deliverer:
             return _store(connection, claimed, answer, self._owner, attempt)
 
         for fate in await self._database.write_patiently(store, ends=lambda: self._loop.is_stopping):
-            self._metrics.count(claimed.channel.type, _OUTCOMES.get(fate, "retried"))
+            self._metrics.count_message(claimed.channel.type, fate.outcome)
         if not answer.is_sent:
             _log.warning("the channel %s did not accept an alert: %s", claimed.channel.name, answer.text or answer.code)
 

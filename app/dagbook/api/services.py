@@ -117,7 +117,7 @@ class SystemServices(AccountServices, frozen=True, kw_only=True):
     holding: Holding
     doctor: Doctor
     retention: Retention
-    channels_fail: SingleFlight[bool]
+    failing_channels: SingleFlight[list[str]]
     snapshot: str  # name of the file that this server shows, which nothing changes; empty for a database
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)

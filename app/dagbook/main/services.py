@@ -184,7 +184,7 @@ def _system_services(
         feed=Feed(database, settings.event_streams, settings.queues),
         holding=Holding(database, now),
         doctor=Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days),
-        channels_fail=SingleFlight(lambda: database.read_inline(channel_rows.has_failing)),
+        failing_channels=SingleFlight(partial(database.read_inline, channel_rows.find_failing, shared_only=False)),
         snapshot=snapshot,
         version=__version__,
     )

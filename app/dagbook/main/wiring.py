@@ -49,7 +49,7 @@ from dagbook.settings import Settings
 from dagbook.sources.loop import SourceLoops
 from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
 from dagbook.spec.reading.load import Loaded
-from dagbook.telemetry.metrics import AlertMetrics, MetricsPage, RequestMetrics, RunMetrics
+from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
 from dagbook.unix.files import make_private, make_private_folder
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def build(
         dispatcher=Dispatcher(database, active_runs, active_runs.changed, context.queues, transport),
         queue_notifier=run_parts.queue_notifier,
         recorder=run_parts.recorder,
-        deliverer=Deliverer(database, sender, active_runs.mailer, context, AlertMetrics(registry)),
+        deliverer=Deliverer(database, sender, active_runs.mailer, context),
         watch=Watch(database, services.dags.timetable, now),
         heartbeat=Heartbeat(database, services.dags.timetable, sender, now),
         transport=transport,

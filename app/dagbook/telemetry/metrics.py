@@ -105,14 +105,23 @@ def _by_status(runs: Mapping[str, int]) -> Metric:
 
 
 class RunMetrics:
-    """Histograms of root runs by DAG name: one for each of the first hundred names, and one for all others."""
+    """Histograms of root runs by DAG name: one for each of the first hundred names, and one for all others.
+
+    Messages about them are counted, too.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._durations = _histogram(
             registry, "dagu_dag_run_duration_seconds", "Durations of runs in seconds.", _DURATION
         )
         self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Waiting times in queues in seconds.", _WAIT)
+        meaning = "Messages of alerts and mails of definitions: sent, tried again, or given up as failed."
+        self._messages = Counter("dagbook_alert_deliveries", meaning, ("type", "outcome"), registry=registry)
         self._names: set[str] = set()
+
+    def count_message(self, channel_type: str, outcome: str) -> None:
+        """Count a message; ``outcome`` is sent, retried or failed."""
+        self._messages.labels(channel_type, outcome).inc()
 
     def observe_duration(self, dag_name: str, seconds: float) -> None:
         """Record the duration of a finished run."""
@@ -132,18 +141,6 @@ class RunMetrics:
 
 def _histogram(registry: CollectorRegistry, name: str, meaning: str, bounds: tuple[float, ...]) -> Histogram:
     return Histogram(name, meaning, ("dag",), buckets=bounds, registry=registry)
-
-
-class AlertMetrics:
-    """Counts the tries of messages of alerts since the process started."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        meaning = "Messages of alerts that were sent, that are tried again, or that were given up as failed."
-        self._deliveries = Counter("dagbook_alert_deliveries", meaning, ("type", "outcome"), registry=registry)
-
-    def count(self, channel_type: str, outcome: str, number: int = 1) -> None:
-        """Count messages; ``outcome`` is sent, retried or failed."""
-        self._deliveries.labels(channel_type, outcome).inc(number)
 
 
 class RequestMetrics(Collector):

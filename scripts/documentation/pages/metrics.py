@@ -8,15 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from dagbook.telemetry.metrics import (
-    MAX_NAMES,
-    OTHERS,
-    AlertMetrics,
-    MetricsPage,
-    MetricValues,
-    RequestMetrics,
-    RunMetrics,
-)
+from dagbook.telemetry.metrics import MAX_NAMES, OTHERS, MetricsPage, MetricValues, RequestMetrics, RunMetrics
 from scripts.documentation.pages.markdown import code, escape, head, table
 
 INTRO = f"""\
@@ -49,7 +41,7 @@ def list_metrics() -> Iterator[Metric]:
     runs, requests = RunMetrics(registry), RequestMetrics(registry)
     runs.observe_duration("etl", 1)
     runs.observe_wait("etl", 1)
-    AlertMetrics(registry).count("webhook", "sent")
+    runs.count_message("webhook", "sent")
     requests.record("GET", "/health", 200, 1)
     values = MetricValues(
         version="0",

@@ -300,18 +300,21 @@ class RunMailer:
         """Store what came of a try; the mail server of a mail that it did not accept rests."""
         ms = round((time.monotonic() - started) * 1000)
 
-        def store(connection: WriteConnection) -> tuple[Fate | None, datetime]:
+        def store(connection: WriteConnection) -> tuple[list[Fate], datetime]:
             at = events.read_time(connection, self._now())
             attempt = Attempt(
                 at=at, ms=ms, code=answer.code, text=answer.text[:_SHOWN], server=self._context.identity.host
             )
             fate = deliveries.settle(connection, mail_id, before, self._owner, answer, attempt)
+            fates = [] if fate is None else [fate]
             if fate is Fate.CHANNEL and before:  # by a server: a worker may not read whom others wait for
-                deliveries.expire(connection, channel, at - lasting(tries.GIVEN_UP_SECONDS))
-            return fate, at
+                fates += [Fate.GIVEN_UP] * deliveries.expire(connection, channel, at - lasting(tries.GIVEN_UP_SECONDS))
+            return fates, at
 
-        fate, at = await self._database.write_patiently(store, ends=lambda: self._is_stopping)
-        if fate is Fate.CHANNEL:
+        fates, at = await self._database.write_patiently(store, ends=lambda: self._is_stopping)
+        for fate in fates:
+            self._context.metrics.count_message("mail", fate.outcome)
+        if Fate.CHANNEL in fates:
             since = self._resting[channel].since if channel in self._resting else at
             self._resting[channel] = _Rest(since, at + tries.channel_pause(at - since, answer, at, tries.jitter()))
         else:

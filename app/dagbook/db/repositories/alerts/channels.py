@@ -114,12 +114,6 @@ def find_pending(connection: ReadConnection, owner: str, now: datetime) -> Seque
     return all_rows(connection, PendingChannel, _find_pending, owner=owner, now=now)
 
 
-def has_failing(connection: ReadConnection) -> bool:
-    """Whether the receiver of an enabled channel does not accept messages."""
-    failing = select(AlertChannel.id).where(AlertChannel.enabled, AlertChannel.failing_since.is_not(None)).limit(1)
-    return connection.scalar(failing) is not None
-
-
 def add(connection: WriteConnection, channel: NewChannel) -> bool:
     """Store a channel; False when its name is taken."""
     values = msgspec.structs.asdict(channel)
