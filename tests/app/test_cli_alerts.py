@@ -246,3 +246,19 @@ def test_exec_and_enqueue_without_a_server_know_the_settings(
 def test_what_does_not_fit_is_refused_with_its_reason(chat: Command, arguments: tuple[str, ...], reason: str) -> None:
     done = chat("alerts", *arguments)
     assert (done.status, reason in done.err) == (1, True), done
+
+
+def test_a_ping_has_an_interval_and_may_report_no_failures(command: Command) -> None:
+    words = ("alerts", "channel", "add", "alive", "ping", "--url", "http://127.0.0.1:9/alive")
+    added = command(*words, "--every", "60", "--no-fail")
+    assert (added.status, added.out) == (0, "added the channel alive (ping, http://127.0.0.1:9/alive)\n")
+    shown = json.loads(command("alerts", "channel", "show", "alive", "--json").out)
+    assert (shown["everySeconds"], shown["fail"]) == (60, False)
+
+
+def test_a_rule_names_kinds_with_limits(chat: Command) -> None:
+    words = ("alerts", "rule", "add", "late", "--match", "*", "--to", "ops", "--on", "overdue 120m")
+    assert chat(*words, "--on", "slow x3").status == 0
+    assert json.loads(chat("alerts", "rule", "show", "late", "--json").out)["on"] == ["overdue 2h", "slow x3"]
+    refused = chat("alerts", "rule", "add", "other", "--match", "*", "--to", "ops", "--on", "overdue")
+    assert (refused.status, "on: 'overdue' has no time of at least 20 s" in refused.err) == (1, True)

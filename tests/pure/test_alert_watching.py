@@ -167,13 +167,16 @@ def test_of_a_time_and_a_multiple_the_shorter_one_decides() -> None:
 def test_the_first_run_of_a_queue_is_told_of_with_what_it_waits_for() -> None:
     fields: dict[str, Any] = {"queue": "q", "id": 7, "dag_name": "load", "run_id": "r1", "attempt": 1, "tags": ()}
     fields |= {"queued_at": at("01:00"), "paused_at": None, "paused_by": None}
-    first = FirstRun(**fields, reason="queue 'q' is at its limit")
+    first = FirstRun(**fields, reason="queue 'q' is at its limit: 1 of 1 runs active (limit of the queue): other r9")
     found = limits("queued 10s", "queued 10m")
     assert find_queued(first, found, after(9)) is None
     assert find_queued(first, [], after(900)) is None
     queued = find_queued(first, found, after(10))
     assert queued is not None
-    assert (queued.subject, queued.reason) == ("q", "load r1 for 10s: queue 'q' is at its limit")
+    assert (queued.subject, queued.reason) == (
+        "q",
+        "load r1 for 10s: queue 'q' is at its limit: 1 of 1 runs active (limit of the queue)",
+    )
     paused = find_queued(replace(first, paused_at=at("01:00"), paused_by="ann"), found, after(10))
     assert paused is not None
     assert paused.reason == "load r1 for 10s: the queue is paused by ann"

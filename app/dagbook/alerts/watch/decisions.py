@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -31,7 +32,7 @@ _FEWEST_SUCCESSES, _LEAST_SLOW_SECONDS = 5, 60  # for a limit that is a multiple
 GONE_SECONDS = 60  # after the end of the lease of a process
 FAILING_SECONDS = 15 * 60
 _HANDLED_SECONDS, _WAITS_SECONDS = 3 * 60, 15 * 60  # from when on a heartbeat reports a failure
-_MINUTE = timedelta(minutes=1)
+_ACTIVE_RUNS = re.compile(r"\): .*", re.DOTALL)
 
 
 class Limit(NamedTuple):
@@ -180,7 +181,8 @@ def find_queued(first: FirstRun, limits: Sequence[Limit], now: datetime) -> Find
     waited = now - first.queued_at
     if not limits or waited < min(limit.lasts for limit in limits):
         return None
-    cause = first.reason or "it is about to start"
+    # Without the names of the runs that it waits for: not everybody who is told may see those.
+    cause = _ACTIVE_RUNS.sub(")", first.reason or "it is about to start")
     if first.paused_at is not None:
         cause = f"the queue is paused{f' by {first.paused_by}' if first.paused_by else ''}"
     reason = f"{first.dag_name} {first.run_id} for {_written(waited)}: {cause}"
