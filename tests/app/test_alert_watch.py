@@ -19,7 +19,7 @@ from dagbook import tries
 from dagbook.alerts.watch.loop import Watch
 from dagbook.clock import now
 from dagbook.db.database import WriteConnection
-from dagbook.db.models import AlertChannel, AlertEvent, AlertRule, Dag
+from dagbook.db.models import AlertChannel, AlertEvent, AlertRule, Dag, QueueEntry
 from dagbook.db.repositories import holds, schedules, services
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.scheduling.due import floor_minute
@@ -185,7 +185,8 @@ async def test_a_queue_is_told_by_rules_that_cover_the_dag_of_the_run_that_waits
     await scene.rule(on=["queued 10s"], match=["other"])
     await scene.ok("POST", "/queues/lane/pause")
     await scene.ok("POST", "/dag-runs/enqueue", name="load", spec=f"queue: lane\n{GOOD}")
-    await asyncio.sleep(tries.lasting(10).total_seconds())
+    long_ago = update(QueueEntry).values(queued_at=now() - timedelta(minutes=1))
+    await scene.database.write(lambda connection: connection.execute(long_ago))
     await scene.server.watch.run_once()
     await scene.until_routed()
     assert (scene.told(), await scene.open()) == ([], [])

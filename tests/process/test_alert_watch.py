@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.process import conftest, invariants
+from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster
 from tests.process.program import Program
 from tests.process.waiting import wait_for
@@ -99,6 +99,9 @@ def test_a_killed_server_is_told_with_its_host_and_one_that_was_stopped_is_not(
     servers: Servers, receiver: Receiver, speed: int
 ) -> None:
     stopped, killed, _ = servers
+    # One that begins after the last sign of life of another one takes its place.
+    alive = "SELECT 1 FROM services WHERE heartbeat_at > (SELECT max(started_at) FROM services)"
+    wait_for("signs of life", lambda: len(store.query(killed.database_url, alive)) == len(servers))
     servers.post("/alert-channels", name="hook", type="webhook", url=f"{receiver.url}/hook")
     servers.post("/alert-rules", name="all", match=["*"], on=["server"], to=["hook"])
     assert stopped.terminate() == 0

@@ -59,7 +59,7 @@ class HealthController(Controller):
         messages (extensions).
         """
         answers = await services.database.answers_within(_HEALTH_SECONDS)
-        failing = answers and await _try(services.failing_channels.get(), _in(_HEALTH_SECONDS))
+        failing = await _try(services.failing_channels.get(), _in(_HEALTH_SECONDS)) if answers else None
         problem = services.database.write_problem if answers else "the database does not answer"
         if not problem and services.resources.is_disk_full:
             problem = "the disk of the server's home is full"
