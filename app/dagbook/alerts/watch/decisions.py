@@ -181,7 +181,7 @@ def find_queued(first: FirstRun, limits: Sequence[Limit], now: datetime) -> Find
     waited = now - first.queued_at
     if not limits or waited < min(limit.lasts for limit in limits):
         return None
-    # Without the names of the runs that it waits for: not everybody who is told may see those.
+    # Without the names of the runs that it waits for: a receiver may have no right to see those.
     cause = _ACTIVE_RUNS.sub(")", first.reason or "it is about to start")
     if first.paused_at is not None:
         cause = f"the queue is paused{f' by {first.paused_by}' if first.paused_by else ''}"

@@ -103,7 +103,8 @@ async def show(api: Api, *, alert_id: str) -> None:
         print_json(found)
         return
     ended = f", ended at {found.closed_at} ({found.closed_by})" if found.closed_at else ""
-    echo(f"{found.subject}  {found.kind}  since {found.opened_at}{ended}  {found.count} times", bold=True)
+    counted = "once" if found.count == 1 else f"{found.count} times"
+    echo(f"{found.subject}  {found.kind}  since {found.opened_at}{ended}  {counted}", bold=True)
     if found.reason:
         echo(f"- {f'due {found.due_at}: ' if found.due_at else ''}{found.reason}")
     if found.acknowledged_at:
