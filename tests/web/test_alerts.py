@@ -585,7 +585,7 @@ async def test_channels_of_all_types_have_their_fields(browser: Browser, alertin
         "webhook": ["url", "interval"],
         "telegram": ["secret", "to", "interval"],
         "ntfy": ["url", "secret", "interval"],
-        "ping": ["url", "secret", "every"],
+        "ping": ["url", "secret", "fail", "every"],
         "mail": ["to", "sender", "host", "port", "username", "secret", "interval"],
     }
 
@@ -715,6 +715,31 @@ async def test_a_channel_of_a_type_is_added_tested_and_changed(
         assert visitor.complaints == []
     channel = alerting.send("GET", f"/alert-channels/{type_}")
     assert (channel["type"], channel["intervalSeconds"]) == (type_, 5)
+
+
+async def test_a_sign_of_life_is_added_with_its_interval_and_without_reports_of_failures(
+    browser: Browser, alerting: Site
+) -> None:
+    async with _visit(browser, alerting, "admin") as visitor:
+        page = await visitor.open("/alerts")
+        await page.get_by_role("button", name="Add channel").click()
+        dialog = page.get_by_role("dialog", name="Add a channel")
+        await dialog.get_by_role("radio", name="ping").check()
+        await dialog.get_by_label("Name", exact=True).fill("alive")
+        await dialog.get_by_label("URL").first.fill("http://127.0.0.1:9/ping")
+        await dialog.get_by_label("Seconds between two signs of life").fill("3600")
+        await dialog.get_by_role("button", name="Add", exact=True).click()
+        await expect(dialog).to_have_count(0)
+        found = alerting.send("GET", "/alert-channels/alive")
+        assert (found["everySeconds"], found["fail"]) == (3600, True)
+        await _choose(page, "Actions of the channel alive", "Edit")
+        dialog = page.get_by_role("dialog", name="Edit the channel alive")
+        await dialog.get_by_label("Report failures").uncheck()
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog).to_have_count(0)
+        assert visitor.complaints == []
+    found = alerting.send("GET", "/alert-channels/alive")
+    assert (found["everySeconds"], found["fail"]) == (3600, False)
 
 
 async def test_a_rule_reports_what_does_not_happen_with_its_limits(browser: Browser, told: Site) -> None:

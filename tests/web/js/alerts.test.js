@@ -163,8 +163,10 @@ test("a form leaves a secret as it is when its field is empty", () => {
     { host: "mail.example.org", port: "587", username: "bot" });
   assert.deepEqual(channelOf({ ...fields, secret: "token", to: " -100123 " }),
     { secret: "token", to: ["-100123"], shared: false });
-  assert.deepEqual(channelOf({ ...fields, url: "https://host/ping", every: "60" }),
-    { url: "https://host/ping", everySeconds: 60, shared: false });
+  const ping = { ...fields, url: "https://host/ping", every: "60" };
+  assert.deepEqual(channelOf({ ...ping, fail: "on" }),
+    { url: "https://host/ping", everySeconds: 60, fail: true, shared: false });
+  assert.equal(channelOf({ ...ping, every: "" }).fail, false);
 });
 
 test("states and kinds have a look, also those of later versions", () => {

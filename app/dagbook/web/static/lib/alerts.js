@@ -238,7 +238,7 @@ export const asRequest = ({ dag, match, on, to, after, remindSeconds, quiet, ena
  * The channel that the fields of its form say: what is empty is left out, so that a secret stays as it is.
  * @param {Fields} fields
  */
-export function channelOf({ url, secret, to, sender, host, port, username, interval, every, shared }) {
+export function channelOf({ url, secret, to, sender, host, port, username, interval, every, fail, shared }) {
   const server = host?.trim() && { host: host.trim(), port: port.trim(), username: username.trim() };
   return {
     ...(url?.trim() && { url: url.trim() }),
@@ -248,6 +248,7 @@ export function channelOf({ url, secret, to, sender, host, port, username, inter
     ...(secret && { secret }),
     ...(interval && { intervalSeconds: Number(interval) }),
     ...(every && { everySeconds: Number(every) }),
+    ...(every !== undefined && { fail: fail === "on" }),
     shared: shared === "on",
   };
 }

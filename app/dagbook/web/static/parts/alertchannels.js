@@ -105,7 +105,9 @@ function TypeFields({ type, channel }) {
       ${channel && ` Leave it empty to keep ${channel.host ? `the one at ${channel.host}` : "it as it is"}.`}</small>
       </label>`}
     ${to && html`<label>${to}<input name="to" required maxlength="64" autocomplete="off"
-      defaultValue=${channel?.to?.join(", ") ?? ""} /></label>`}`;
+      defaultValue=${channel?.to?.join(", ") ?? ""} /></label>`}
+    ${every && html`<label class="inline"><input type="checkbox" name="fail" defaultChecked=${channel?.fail ?? true} />
+      Report failures, to the address with /fail</label>`}`;
 }
 
 /** @param {{ channel?: Api.AlertChannel }} props */
