@@ -227,13 +227,13 @@ class KillExperiment:
             delays = [(flow, self._random.uniform(0, span + longer)) for flow in posted]
             answers = [(flow, threads.submit(self._post, flow, delay)) for flow, delay in delays]
             time.sleep(max(end - time.monotonic(), 0))
-            self._wait_for_step(life)
+            self._wait_for_step()
             yield
             self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
 
-    def _wait_for_step(self, life: int) -> None:
-        """Wait for a running step before the last kill if none has met one: a busy machine starts steps late."""
-        if life == self.size.kills - 1 and not self.hit:
+    def _wait_for_step(self) -> None:
+        """Wait for a running step until one was met: a busy machine starts steps late, and a quick one ends them."""
+        if not self.hit:
             with suppress(NotInTimeError):  # all may have ended
                 wait_for("a running step", self._live_steps, seconds=_SETTLE_SECONDS)
 
