@@ -343,6 +343,7 @@ def alerts(name: str, size: str, database: str | None, **common: Any) -> None:
     FA2  kills of servers and workers         FA6  PostgreSQL is stopped
     FA3  a receiver that is down              FA7  a burst of failures
     FA4  hostile receivers                    FA8  an upgrade from the version before
+    FA9  silence of servers
     """
     options = Options(**common)
     experiment = EXPERIMENTS[name]

@@ -21,6 +21,7 @@ PROOFS = {
     "FA6": "stops of PostgreSQL",
     "FA7": "alerts",
     "FA8": "servers exchanged",
+    "FA9": "servers killed",
 }
 
 

@@ -138,6 +138,7 @@ PLAN = (
     _alerts_of_several("FA6", 360_100, 5),
     *_alerts("FA7", 370_100, 5),
     _alerts_of_several("FA8", 380_100, 10),
+    _alerts_of_several("FA9", 390_100, 5),
 )
 
 
@@ -264,6 +265,11 @@ SUBJECTS = {
             "runs answered",
             "runs that a server of the version before has ended after the rule was stored",
         ),
+    ),
+    "FA9": Subject(
+        "silence of servers",
+        "all of three servers but one are killed, then that one, too",
+        ("servers killed", "pings"),
     ),
     "backup": Subject(
         "Backup",

@@ -12,6 +12,7 @@ from tests.chaos.alerts.dead_receiver import DeadPlan, DeadReceiverExperiment
 from tests.chaos.alerts.hostile import HostileExperiment, HostilePlan
 from tests.chaos.alerts.kills import AlertKillExperiment, AlertOutageExperiment
 from tests.chaos.alerts.receiver import Reply
+from tests.chaos.alerts.silence import SilenceExperiment, SilencePlan
 from tests.chaos.alerts.sweep import AlertSweepExperiment
 from tests.chaos.alerts.upgrade import AlertUpgradeExperiment
 from tests.chaos.experiment import Experiment
@@ -76,8 +77,12 @@ def _upgrade(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experim
     return AlertUpgradeExperiment(sandbox, UpgradePlan(1, 2, 60 if is_whole else 3, seed), show)
 
 
+def _silence(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    del seed
+    return SilenceExperiment(sandbox, SilencePlan(4) if is_whole else SilencePlan(1, _SPEED), show)
+
+
 BOTH, SEVERAL = (SQLITE, POSTGRESQL), (POSTGRESQL,)
-# FA9 needs the watch of servers and channels of type ping.
 EXPERIMENTS: Mapping[str, AlertExperiment] = MappingProxyType(
     {
         "FA1": AlertExperiment("a fault at every commit", BOTH, _sweep),
@@ -88,5 +93,6 @@ EXPERIMENTS: Mapping[str, AlertExperiment] = MappingProxyType(
         "FA6": AlertExperiment("PostgreSQL stopped hard", SEVERAL, _outage),
         "FA7": AlertExperiment("a burst of failures", BOTH, _burst),
         "FA8": AlertExperiment("upgrades from the version before", SEVERAL, _upgrade),
+        "FA9": AlertExperiment("silence", SEVERAL, _silence),
     }
 )

@@ -23,7 +23,7 @@ from tests.process.waiting import wait_for
 
 _SPEC = "maxActiveRuns: 1000\nsteps: [{{name: a, shell: sh, command: 'exit {status}'}}]\n"
 FAILS, SUCCEEDS = _SPEC.format(status=3), _SPEC.format(status=0)
-HOOK, CHAT = "hook", "chat"
+HOOK, CHAT, PING = "hook", "chat", "ping"
 _ACCEPTED = (Reply.OK, Reply.HUGE)  # statuses of 200
 _SETTLE_SECONDS = 240
 _OPENED, _CLOSED = "opened", "closed"
@@ -31,8 +31,10 @@ _UNFINISHED = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
 
 
 def add_channel(api: Api, name: str, url: str, **more: Any) -> None:
-    """Add a channel: a chat if its name begins so, else a webhook."""
-    kind = {"type": "slack", "secret": url} if name.startswith(CHAT) else {"type": "webhook", "url": url}
+    """Add a channel: a chat or a ping if its name begins so, else a webhook."""
+    kind = {"type": PING if name.startswith(PING) else "webhook", "url": url}
+    if _is_chat(name):
+        kind = {"type": "slack", "secret": url}
     _add(api, "/alert-channels", {"name": name, **kind, **more})
 
 
