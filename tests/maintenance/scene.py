@@ -48,7 +48,16 @@ SERVER = "server"
 
 
 def furnish(connection: WriteConnection) -> None:
-    """Store runs of every kind: over, waiting, running with one that it called, and retried with a step kept."""
+    """Store runs of every kind, and that a rule has reported a failure."""
+    furnish_runs(connection)
+    _tell_of_failure(connection)
+
+
+def furnish_runs(connection: WriteConnection) -> None:
+    """Store runs of every kind: over, waiting, running with one that it called, and retried with a step kept.
+
+    Their tables are older than those of alerts.
+    """
     add_definition(connection)
     add_revision(connection, add_dag(connection), 1)
     add_user(connection)
@@ -70,7 +79,6 @@ def furnish(connection: WriteConnection) -> None:
     add_chunk(connection, RETRIED, 0)
     end(connection, RETRIED, status=2)
     _retry(connection)
-    _tell_of_failure(connection)
 
 
 def add_server(connection: WriteConnection) -> None:

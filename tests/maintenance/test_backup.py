@@ -36,7 +36,7 @@ from dagbook.runs.recovery.hold import end_hold
 from tests.conftest import Copies
 from tests.db.rows import NOW, add, rehearse
 from tests.maintenance import scene
-from tests.maintenance.scene import CALLED, RUNS, WAITS, furnish
+from tests.maintenance.scene import CALLED, RUNS, WAITS, furnish, furnish_runs
 
 ANN = Actor(via="cli", actor="ann")
 GRACE = timedelta(minutes=3)
@@ -333,7 +333,7 @@ async def test_the_revision_adds_the_table_and_takes_only_it_away(empty_url: str
 
     await upgrade(empty_url, "0115")
     database = await Database.open(empty_url)
-    await database.write(furnish)
+    await database.write(furnish_runs)
     await database.close()
     after = await tables()
     before = ScriptDirectory.from_config(build_config(None)).get_revision("0115").down_revision
