@@ -128,7 +128,7 @@ async def test_a_held_database_sends_none(scene: AlertScene) -> None:
     await scene.database.write(lambda connection: holds.add(connection, held))
     await add(scene)
     await scene.server.heartbeat.run_once()
-    await asyncio.sleep(2 * tries.lasting(10).total_seconds())
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("heartbeat of channel")]
     assert scene.web.asked == []
 
 

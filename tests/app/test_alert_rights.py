@@ -14,6 +14,9 @@ import pytest
 from dagbook.accounts.access import GrantRequest
 from dagbook.accounts.users import UserChanges
 from dagbook.auth.roles import Role, UserScope
+from dagbook.clock import now
+from dagbook.db.repositories.alerts import alerts
+from dagbook.db.repositories.alerts.alerts import NewAlert
 from tests.app.dagbook import Dagbook
 from tests.app.people import ROOT, People, code_of, serving_people
 from tests.executors.web import Web, plain
@@ -82,9 +85,9 @@ async def test_alerts_follow_grants_and_answers_are_for_admins(staff: Staff) -> 
     seen = {}
     for who in ("admin", "viewer", "granted"):
         client = getattr(staff, who)
-        alerts = (await client.get("/alerts")).json()["alerts"]
+        found = (await client.get("/alerts")).json()["alerts"]
         deliveries = (await client.get("/alert-deliveries")).json()["deliveries"]
-        seen[who] = (sorted(each["subject"] for each in alerts), len(deliveries))
+        seen[who] = (sorted(each["subject"] for each in found), len(deliveries))
         servers = {"server" in attempt for each in deliveries for attempt in each["attempts"]}
         assert servers == {who == "admin"}
     assert seen == {"admin": (["mine", "other"], 2), "viewer": (["mine", "other"], 2), "granted": (["mine"], 1)}
@@ -103,14 +106,26 @@ async def test_names_of_channels_that_are_not_shared_are_for_admins(staff: Staff
     for who, (name, targets) in names.items():
         client: httpx.AsyncClient = getattr(staff, who)
         of_run = (await client.get(f"/dag-runs/mine/{run}/alerts")).json()["receipts"]
-        alerts = (await client.get("/alerts")).json()["alerts"]
+        found = (await client.get("/alerts")).json()["alerts"]
         deliveries = (await client.get("/alert-deliveries")).json()["deliveries"]
-        receipts = [*of_run, *deliveries, *(each for alert in alerts for each in alert["told"])]
+        receipts = [*of_run, *deliveries, *(each for alert in found for each in alert["told"])]
         assert {each["channel"] for each in receipts} == {name}
         (rule,) = [each for each in (await client.get("/alert-rules")).json()["rules"] if each["name"] == "both"]
         assert (rule["to"], (await client.get("/alert-rules/both")).json()["to"]) == (targets, targets)
         explained = (await client.get("/dags/mine/alerts")).json()["rules"]
         assert [each["to"] for each in explained] == [[name], targets]
+
+
+async def test_an_alert_about_a_channel_that_is_not_shared_does_not_name_it(people: People, staff: Staff) -> None:
+    at = now()
+    for name in ("hook", "shared"):
+        alert = NewAlert(kind="channel", subject_kind="channel", subject=name, data={}, opened_at=at, last_at=at)
+        await people.server.services.runs.database.write(alerts.add, alert)
+    shown = {}
+    for who in ("admin", "viewer"):
+        found = (await getattr(staff, who).get("/alerts?kind=channel")).json()["alerts"]
+        shown[who] = [each["subject"] for each in found]
+    assert shown == {"admin": ["shared", "hook"], "viewer": ["shared", "a channel that is not shared"]}
 
 
 async def test_operators_acknowledge_and_viewers_do_not(staff: Staff) -> None:

@@ -140,6 +140,14 @@ def test_explain_names_the_word(chat: Command) -> None:
     assert chat("alerts", "explain", "play-1").out == "no rule covers play-1: '!play-*' of the rule all excludes it\n"
 
 
+def test_explain_names_a_mail_of_the_definition(chat: Command, tmp_path: Path) -> None:
+    mails = "smtp: {host: mail.example}\nmailOn: {failure: true}\nerrorMail: {from: a@b.c, to: d@e.f}\n"
+    (file := tmp_path / "play-2.yaml").write_text(f"{mails}steps: [{{name: a, command: 'true'}}]\n")
+    assert chat("dag", "save", file).status == 0
+    last = chat("alerts", "explain", "play-2").out.splitlines()[-1]
+    assert last == "a mail of the definition of play-2 reports its failures"
+
+
 def test_a_test_prints_the_receipt_and_fails_where_nobody_is_told(chat: Command, receiver: Receiver) -> None:
     told = chat("alerts", "test", "all", "--dag", "nightly")
     assert (told.status, told.out.startswith("ops  told at ")) == (0, True)

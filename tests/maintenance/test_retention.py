@@ -11,8 +11,9 @@ from sqlalchemy import insert, select, update
 
 from dagbook.auth.audit_context import ANONYMOUS
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.models import DagRetention, Definition, Node, QueueEntry, Run, RunTag
+from dagbook.db.models import AlertDelivery, DagRetention, Definition, Node, QueueEntry, Run, RunTag
 from dagbook.db.repositories import changes, deletion
+from dagbook.db.repositories.alerts import run_mails
 from dagbook.db.repositories.deletion import BatchLimit
 from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.db.repositories.runs import run_writes
@@ -205,6 +206,23 @@ async def test_a_queued_run_is_kept(database: Database) -> None:
     await _write(database, insert(QueueEntry).values(run_id=1, queue="etl", priority=1, queued_at=NOW))
     await _retention(database).run_once()
     assert await database.read(left) == [1]
+
+
+async def test_a_run_is_kept_while_a_mail_about_it_or_a_sub_run_is_not_sent(database: Database) -> None:
+    await _add(
+        database,
+        Past(key=1, days_ago=99),
+        Past(key=2, days_ago=98),
+        Past(key=3, days_ago=98, root=2),
+        Past(key=4, days_ago=97),
+    )
+    for key, run in enumerate((1, 3, 4)):
+        mail = run_mails.new(f"mail-{key}", (run, 1), "failure", "mail.example", "here", NOW)
+        await database.write(run_mails.add, [mail])
+    sent = {"status": "sent", "sent_at": NOW, "lease_owner": None, "lease_until": None}
+    await _write(database, update(AlertDelivery).where(AlertDelivery.run_id == 4).values(sent))
+    await _retention(database, RetentionSettings(days=1, runs=0, log_bytes=0)).run_once()
+    assert await database.read(left) == [1, 2, 3]
 
 
 async def test_a_run_that_was_retried_meanwhile_is_kept(database: Database) -> None:

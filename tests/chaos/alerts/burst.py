@@ -12,12 +12,13 @@ import psutil
 
 from tests.chaos.alerts.receiver import Receiver
 from tests.chaos.alerts.told import CHAT, FAILS, HOOK, Told, add_channel, add_rule, read_rows, wait_until_told
-from tests.chaos.experiment import Figures, Progress
+from tests.chaos.experiment import ExperimentError, Figures, Progress
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants
 from tests.process.server import Server
 
 _CLIENTS = 8
+_MOST_SECONDS = 300.0  # until all runs have ended
 _MOST_MESSAGES = 4
 
 
@@ -110,6 +111,9 @@ class BurstExperiment:
 
 
 def _wait_for_ends(url: str) -> int:
+    end = time.monotonic() + _MOST_SECONDS
     while (rows := read_rows(url)).unfinished:
+        if time.monotonic() > end:
+            raise ExperimentError(f"{rows.unfinished} runs have not ended within {_MOST_SECONDS:g} s")
         time.sleep(1)  # each look reads all runs
     return len(rows.failed)

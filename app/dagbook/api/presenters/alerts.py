@@ -100,7 +100,15 @@ def present_test(tested: Tested, zone: tzinfo, *, is_admin: bool) -> AlertTest:
 def present_alert(
     row: AlertRow, told: Sequence[DeliveryRow], zone: tzinfo, *, is_admin: bool, may_acknowledge: bool
 ) -> Alert:
-    """Return an alert with its deliveries."""
+    """Return an alert with its deliveries; others than admins get no names of channels that are not shared."""
     receipts = [present_receipt(each, zone, is_admin=is_admin) for each in told]
-    others = {"last_dag_run_id": or_unset(row.run_id), "may_acknowledge": may_acknowledge}
-    return _present(Alert, row, zone, **others, told=receipts)
+    is_hidden = row.subject_kind == "channel" and not (is_admin or row.shared)
+    return _present(
+        Alert,
+        row,
+        zone,
+        subject="a channel that is not shared" if is_hidden else row.subject,
+        last_dag_run_id=or_unset(row.run_id),
+        may_acknowledge=may_acknowledge,
+        told=receipts,
+    )

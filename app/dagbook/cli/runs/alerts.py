@@ -75,8 +75,7 @@ async def history(api: Api, *, dag: str, dropped: bool) -> None:
     if not dropped:
         await _print(api, {"open": "false", "dag": dag}, "there is no past alert")
         return
-    found = await api.get(_DELIVERIES, AlertDeliveries, {"status": "dropped"})
-    found.deliveries = [each for each in found.deliveries if dag in ("", each.dag)]
+    found = await api.get(_DELIVERIES, AlertDeliveries, {"status": "dropped", "dag": dag})
     rows = [
         (each.id, each.channel, each.dag or "", each.purpose, each.due_at, each.reason or "")
         for each in found.deliveries
@@ -126,8 +125,11 @@ async def explain(api: Api, *, dag: str) -> None:
         f"the rule {rule.name} covers {found.dag} by {rule.word!r}: {', '.join(rule.on)} to {', '.join(rule.to)}"
         for rule in found.rules
     ]
-    none = f"no rule covers {found.dag}: {'; '.join(found.reasons) or 'none has a word that names it'}"
-    report("\n".join(lines) or none, found)
+    if not lines:
+        lines = [f"no rule covers {found.dag}: {'; '.join(found.reasons) or 'none has a word that names it'}"]
+    if found.by_mail:
+        lines.append(f"a mail of the definition of {found.dag} reports its failures")
+    report("\n".join(lines), found)
 
 
 @alerts.command(example='dagbook alerts ack nightly --note "disk ordered"')

@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, ex
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.alert import AlertDelivery
 from dagbook.db.models.definition import Dag, DagRetention, Definition
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
@@ -29,11 +30,19 @@ _called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
 _until = bindparam("until", type_=UtcDateTime)
 _most: BindParameter[int] = bindparam("most")
 _is_finished = and_(Run.root_id.is_(None), Run.status.in_(_FINISHED))
+_mailed = aliased(Run)
+# Few: those with a mail that was not sent yet, which is made of the rows of the run.
+_with_mails = (
+    select(func.coalesce(_mailed.root_id, _mailed.id))
+    .join(AlertDelivery, AlertDelivery.run_id == _mailed.id)
+    .where(AlertDelivery.channel_id.is_(None), AlertDelivery.purpose == "run_mail", AlertDelivery.status == "pending")
+)
 MAY_DELETE = and_(
     _is_finished,
     Run.finished_at <= _until,
     ~exists().where(_called.root_id == Run.id, _called.status.in_(_ACTIVE)),
     ~exists().where(QueueEntry.run_id == Run.id),
+    Run.id.not_in(_with_mails),
 )
 _was_edited = exists().where(Node.run_id == Run.id, Node.edited_at > _until)
 _is_newest = ~exists().where(

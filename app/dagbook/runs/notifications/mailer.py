@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -155,7 +156,8 @@ class RunMailer:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         if late:
-            await self._database.write(run_mails.end_leases, self._owner)
+            with suppress(DatabaseUnavailable):  # then another process sees that this one has ended
+                await self._database.write(run_mails.end_leases, self._owner)
 
     # -- what was left ---------------------------------------------------------------------------------------
 

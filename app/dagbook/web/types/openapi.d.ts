@@ -4643,6 +4643,8 @@ export interface operations {
             query?: {
                 /** @description The nextCursor of the previous page. */
                 cursor?: string | null;
+                /** @description Alerts about the DAG with this name. */
+                dag?: string | null;
                 /** @description Deliveries of this status. */
                 status?: "pending" | "sent" | "failed" | "dropped" | null;
             };

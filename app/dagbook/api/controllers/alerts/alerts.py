@@ -32,7 +32,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.alerts import alerts, deliveries, rules
 from dagbook.db.repositories.alerts.alerts import AlertFilter, AlertRow
-from dagbook.db.repositories.alerts.deliveries import DeliveryRow
+from dagbook.db.repositories.alerts.deliveries import DeliveryFilter, DeliveryRow
 from dagbook.db.repositories.alerts.rules import DagTags
 from dagbook.definitions import queries as stored_dags
 from dagbook.engine.status import RunStatus
@@ -148,13 +148,17 @@ class AlertsController(Controller):
         services: Services,
         caller: CurrentCaller,
         status: parameters.DeliveryStatus = None,
+        dag: parameters.OfDag = None,
         cursor: parameters.AlertCursor = None,
     ) -> AlertDeliveries:
         """List the messages to channels with their receipts, the newest first."""
-        before = (cursor or "").replace("\0", "")
-        rows = await services.database.read(
-            lambda connection: deliveries.find_page(connection, caller.visibility, status or "", before, _MOST + 1)
+        wanted = DeliveryFilter(
+            status=status or "",
+            dag=(dag or "").replace("\0", ""),
+            before=(cursor or "").replace("\0", ""),
+            visibility=caller.visibility,
         )
+        rows = await services.database.read(deliveries.find_page, wanted, _MOST + 1)
         admin = is_admin(services.auth, caller)
         shown = [present_receipt(row, services.zone, is_admin=admin) for row in rows[:_MOST]]
         return AlertDeliveries(deliveries=shown, next_cursor=rows[_MOST - 1].id if len(rows) > _MOST else UNSET)

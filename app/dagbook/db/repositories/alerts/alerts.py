@@ -46,9 +46,10 @@ class NewAlert(AlertSubject, frozen=True, kw_only=True):
 
 
 class AlertRow(NewAlert, frozen=True, kw_only=True):
-    """An alert; ``run_id`` is the name of its newest run."""
+    """An alert; ``run_id`` is the name of its newest run, ``shared`` is of the channel that it is about."""
 
     id: int
+    shared: bool | None
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str | None
@@ -94,7 +95,13 @@ class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _is_open = Alert.closed_at.is_(None)
-_select = select(*columns(Alert, AlertRow), Run.run_id).outerjoin(Run, Run.id == Alert.last_run_id)
+_about = aliased(AlertChannel)
+_is_about = and_(Alert.subject_kind == "channel", _about.name == Alert.subject)
+_select = (
+    select(*columns(Alert, AlertRow), Run.run_id, _about.shared)
+    .outerjoin(Run, Run.id == Alert.last_run_id)
+    .outerjoin(_about, _is_about)
+)
 # Without the key, of which the rows of deliveries that are added take a lock in another order.
 _lock = _select.with_for_update(of=Alert, key_share=True)
 _of_subject = and_(Alert.subject_kind == bindparam("subject_kind"), Alert.subject == bindparam("subject"))

@@ -73,6 +73,15 @@ class DeliveryRow(NewDelivery, frozen=True, kw_only=True):
     shared: bool | None
 
 
+class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages are listed: with a status, about a DAG, before one, visible to a caller."""
+
+    status: str = ""
+    dag: str = ""
+    before: str = ""
+    visibility: Visibility = EVERYTHING
+
+
 class WaitingSince(msgspec.Struct, frozen=True, kw_only=True):
     """When the oldest message for a channel was due, and the interval that it waits for; of mails, no channel."""
 
@@ -307,15 +316,15 @@ def find_of_event(connection: ReadConnection, event_id: int) -> list[DeliveryRow
     return find_where(connection, AlertDelivery.event_id == event_id)
 
 
-def find_page(
-    connection: ReadConnection, visibility: Visibility, status: str, before: str, most: int
-) -> list[DeliveryRow]:
+def find_page(connection: ReadConnection, wanted: DeliveryFilter, most: int) -> list[DeliveryRow]:
     """Return a page of messages, the newest first: their ids grow with time."""
-    conditions = dag_access.narrow(_dag, visibility)
-    if status:
-        conditions.append(AlertDelivery.status == status)
-    if before:
-        conditions.append(AlertDelivery.id < before)
+    conditions = dag_access.narrow(_dag, wanted.visibility)
+    if wanted.status:
+        conditions.append(AlertDelivery.status == wanted.status)
+    if wanted.dag:
+        conditions.append(_dag == wanted.dag)
+    if wanted.before:
+        conditions.append(AlertDelivery.id < wanted.before)
     return _rows(connection, _select.where(*conditions).order_by(AlertDelivery.id.desc()).limit(most))
 
 
