@@ -64,4 +64,5 @@ async def test_an_admin_adds_syncs_and_removes_a_source(browser: Browser, site: 
         await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
         await expect(main.get_by_role("heading", name="Sources", level=1)).to_be_visible()
         await expect(main.get_by_role("link", name="added", exact=True)).to_have_count(0)
-        assert visitor.complaints == []
+        # The change of the files may load the page once more before the answer to the removal leads away from it.
+        assert [text for text in visitor.complaints if "404" not in text or "sources/added" not in text] == []
