@@ -76,6 +76,15 @@ class NotFoundError(AppError):
     code, status = "not_found", 404
 
 
+class TooLargeError(AppError):
+    """The body of the request is larger than the limit."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request body is larger than the {limit} bytes that are read here")
+
+
 class NotRunningError(AppError):
     """The run has the wrong status for the request."""
 

@@ -619,6 +619,49 @@ async def resend(scene: Scene) -> str:
     return scene.name
 
 
+async def trigger_of(scene: Scene) -> str:
+    await scene.store()
+    await scene.ok("POST", "/triggers", name=scene.name, dag=scene.name, scheme="github")
+    return f"/triggers/{scene.name}"
+
+
+@case(("POST", "/triggers"))
+async def add_trigger(scene: Scene) -> str:
+    await scene.store()
+    await scene.do("POST", "/triggers", name=scene.name, dag=scene.name, scheme="github")
+    return scene.name
+
+
+@case(("PATCH", "/triggers/{triggerName}"))
+async def change_trigger(scene: Scene) -> str:
+    await scene.do("PATCH", await trigger_of(scene), perMinute=7)
+    return scene.name
+
+
+@case(("DELETE", "/triggers/{triggerName}"))
+async def remove_trigger(scene: Scene) -> str:
+    await scene.do("DELETE", await trigger_of(scene))
+    return scene.name
+
+
+@case(("POST", "/triggers/{triggerName}/secret"))
+async def rotate_trigger(scene: Scene) -> str:
+    await scene.do("POST", f"{await trigger_of(scene)}/secret")
+    return scene.name
+
+
+@case(("POST", "/triggers/{triggerName}/pause"))
+async def pause_trigger(scene: Scene) -> str:
+    await scene.do("POST", f"{await trigger_of(scene)}/pause")
+    return scene.name
+
+
+@case(("POST", "/triggers/{triggerName}/resume"))
+async def resume_trigger(scene: Scene) -> str:
+    await scene.do("POST", f"{await trigger_of(scene)}/resume", discard=True)
+    return scene.name
+
+
 @case(("POST", "/audit/prune"))
 async def prune(scene: Scene) -> str:
     await scene.store()

@@ -31,6 +31,7 @@ from tests.app.people import ROOT, SECRET, Credential, People, serving_people
 from tests.conftest import Copies
 
 EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS = "everybody", "users", "operators", "managers", "admins"
+SENDERS = "senders, by a signature or a token of the hook"
 OWNERS, FRESH = "users, of what is their own", "users, of what is their own, with a login or the scope admin"
 
 # Method and path: who may, and which switch has to be on (W: permissions_write_dags, R: permissions_run_dags).
@@ -72,6 +73,19 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/alert-deliveries"): (USERS, ""),
     ("POST", "/alert-deliveries/{deliveryId}/resend"): (OPERATORS, "R"),
     ("GET", "/dags/{fileName}/alerts"): (USERS, ""),
+    ("GET", "/triggers"): (USERS, ""),
+    ("POST", "/triggers"): (MANAGERS, ""),
+    ("GET", "/triggers/{triggerName}"): (USERS, ""),
+    ("PATCH", "/triggers/{triggerName}"): (MANAGERS, ""),
+    ("DELETE", "/triggers/{triggerName}"): (MANAGERS, ""),
+    ("POST", "/triggers/{triggerName}/secret"): (MANAGERS, ""),
+    ("POST", "/triggers/{triggerName}/pause"): (OPERATORS, "R"),
+    ("POST", "/triggers/{triggerName}/resume"): (OPERATORS, "R"),
+    ("GET", "/triggers/{triggerName}/events"): (USERS, ""),
+    ("GET", "/triggers/{triggerName}/events/{eventId}"): (USERS, ""),
+    ("GET", "/dags/{fileName}/triggers"): (USERS, ""),
+    ("POST", "/hooks/{hookName}"): (SENDERS, ""),
+    ("PUT", "/hooks/{hookName}"): (SENDERS, ""),
     ("GET", "/dag-runs/{name}/{dagRunId}/alerts"): (USERS, ""),
     ("GET", "/dags/{fileName}/retention"): (USERS, ""),
     ("PUT", "/dags/{fileName}/retention"): (MANAGERS, "W"),
@@ -214,6 +228,7 @@ MANAGED = {path for path in MATRIX if path[1].startswith(MANAGEMENT)} - {
     ("POST", "/auth/logout"),
 }
 # Without users they say that there are none.
+HOOKS = {route for route, (least, _) in MATRIX.items() if least == SENDERS}  # which no login opens
 LOGINS = {("POST", "/auth/login"), ("POST", "/auth/session")}
 ASKED = [route for route in MATRIX if route != ("POST", "/auth/logout")]  # which would end the callers' sessions
 
@@ -278,6 +293,8 @@ async def ask(client: httpx.AsyncClient, route: tuple[str, str], content: bytes 
 def expected(who: str, route: tuple[str, str]) -> int | None:
     """The status that refuses, or None."""
     least, _ = MATRIX[route]
+    if route in HOOKS:
+        return 401
     if least in MAY[who]:
         return None
     return 401 if who in UNKNOWN else 403
@@ -436,7 +453,7 @@ async def test_without_users_who_is_let_in_may_do_everything_but_manage_them(
             client.auth = httpx.BasicAuth("ann", "pass:word")
         login = b'{"username": "a", "password": "b"}'
         found = {route: refusal_of(await ask(client, route, login if route in LOGINS else b"{}")) for route in MATRIX}
-    assert found == {route: 401 if route in MANAGED else None for route in MATRIX}
+    assert found == {route: 401 if route in MANAGED | HOOKS else None for route in MATRIX}
 
 
 async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> None:
@@ -480,6 +497,7 @@ NARROWED = {
     ("GET", "/alert-channels"),
     ("GET", "/alert-channels/{channelName}"),
     *((method, path) for method, path in MATRIX if path.startswith(("/alert-rules", "/alerts", "/alert-deliveries"))),
+    *((method, path) for method, path in MATRIX if path.startswith(("/triggers", "/hooks"))),
     ("GET", "/queues"),
     ("GET", "/queues/{name}/items"),
 }
@@ -533,7 +551,7 @@ def granted_status(who: str, route: tuple[str, str]) -> int | None:
         return 403
     if route in NARROWED:
         # Whether the DAG is one of the caller's is said when the request names it; a token for viewers never may.
-        checks = route == ("POST", "/dags") or (route[0] != "GET" and route[1].startswith("/alert"))
+        checks = route == ("POST", "/dags") or (route[0] != "GET" and route[1].startswith(("/alert", "/triggers")))
         return 403 if checks and "viewer's token" in who else None
     if may is None:
         return 404
@@ -575,4 +593,4 @@ async def test_callers_with_grants_may_do_what_the_grants_say(
             answer = await ask(client, (method, named))
             is_missing = who == "nothing granted" and (method, path) in OF_A_DAG and answer.status_code == 404
             found[method, path] = 404 if is_missing else refusal_of(answer)
-    assert found == {route: granted_status(who, route) for route in ASKED}
+    assert found == {route: 401 if route in HOOKS else granted_status(who, route) for route in ASKED}

@@ -30,11 +30,13 @@ from dagbook.db.migrations.upgrade import (
     upgrade,
 )
 from dagbook.db.models.run import Run, RunAttempt
+from dagbook.db.models.trigger import Trigger
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
 from tests.db.later_version import LATER, copy_migrations, install, install_later
-from tests.db.rows import FILLED, NOW, add_definition, fill, run_sql, stored
+from tests.db.rows import FILLED, NOW, add, add_definition, fill, run_sql, stored
+from tests.db.test_trigger_constraints import TRIGGER
 
 UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
@@ -160,6 +162,26 @@ async def test_the_tables_of_alerts_come_and_go_with_a_hundred_thousand_runs_ins
         database = await Database.open(empty_url)
         assert await database.read(lambda connection: connection.scalar(count)) == 100_000
         await database.close()
+    assert await check(empty_url) == []
+
+
+_EVENTS = """
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+INSERT INTO trigger_events (id, trigger_id, key, state, received_at, headers)
+SELECT 'e' || n, :trigger, 'k' || n, 'waiting', :at, '{}' FROM numbers
+"""
+
+
+@pytest.mark.full
+async def test_the_tables_of_triggers_go_and_come_with_a_hundred_thousand_events_inside(empty_url: str) -> None:
+    await upgrade(empty_url)
+
+    def work(connection: WriteConnection) -> None:
+        run_sql(connection, _EVENTS, trigger=add(connection, Trigger, **TRIGGER), at=stored(connection, NOW))
+
+    await run_in(empty_url, work)
+    await downgrade(empty_url, "0119")
+    await upgrade(empty_url)
     assert await check(empty_url) == []
 
 

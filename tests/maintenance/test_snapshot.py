@@ -17,7 +17,18 @@ from dagbook.clock import now
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.check import check
-from dagbook.db.models import AlertChannel, AlertDelivery, Definition, LogChunk, Node, Run, RunInput, Token
+from dagbook.db.models import (
+    AlertChannel,
+    AlertDelivery,
+    Definition,
+    LogChunk,
+    Node,
+    Run,
+    RunInput,
+    Token,
+    Trigger,
+    TriggerEvent,
+)
 from dagbook.db.models.source import Source
 from dagbook.db.repositories import holds
 from dagbook.db.repositories.definitions import DefinitionRow
@@ -30,6 +41,7 @@ from dagbook.maintenance.backup.restore import restore
 from dagbook.maintenance.backup.snapshot import check_snapshot, make_snapshot
 from tests.conftest import Copies
 from tests.db.rows import NOW, add, add_user
+from tests.db.test_trigger_constraints import EVENT, TRIGGER
 from tests.maintenance.scene import RUNS, furnish
 
 SECRET = b"this-must-not-be-in-a-snapshot".ljust(64, b"-")  # as long as the hash of a token
@@ -46,7 +58,7 @@ def hide_secrets(connection: WriteConnection) -> None:
     token = {"id": "t", "user_id": "bob", "name": "t", "hash": text, "role": "admin", "created_at": NOW}
     connection.execute(insert(Token), [token])
     values = {"sealed": SECRET, "env": [["A", text]], "dotenv": [["B", text]], "base_environment": {"C": text}}
-    connection.execute(update(RunInput).values(values))
+    connection.execute(update(RunInput).values(values | {"variables": [["E", text]]}))
     ran = {"host": "here", "env": [["D", text]]}
     connection.execute(update(Node).where(Node.run_id == RUNS).values(output_sealed=SECRET, ran=ran))
     source = {"name": "git", "kind": "git", "place": "https://git.example/x", "path": ""} | dict.fromkeys(
@@ -57,6 +69,10 @@ def hide_secrets(connection: WriteConnection) -> None:
     connection.execute(update(AlertChannel).values(**channel, sealed_before_until=NOW))
     attempt = {"at": "2026-03-01T12:31:15Z", "ms": 1, "code": 200, "text": text}
     connection.execute(update(AlertDelivery).values(attempts=[attempt]))
+    sealed = {"sealed": SECRET, "sealed_before": SECRET, "sealed_before_until": NOW}
+    trigger = add(connection, Trigger, **(TRIGGER | sealed))
+    event = EVENT | {"body": SECRET, "headers": {"x-a": text}, "item": {"path": text}}
+    add(connection, TriggerEvent, **event, trigger_id=trigger)
     add(
         connection,
         Definition,

@@ -58,9 +58,13 @@ def test_a_setting_raises_inline_runs_to_the_right_to_write() -> None:
 
 
 def test_metrics_are_private_until_a_setting_opens_them() -> None:
-    assert [requires for requires in Requires if is_public(requires, ON)] == [Requires.PUBLIC]
+    assert [requires for requires in Requires if is_public(requires, ON)] == [
+        Requires.PUBLIC,
+        Requires.SENDER,  # whom the handler knows by a signature
+    ]
     assert [requires for requires in Requires if is_public(requires, Switches(metrics_public=True))] == [
         Requires.PUBLIC,
+        Requires.SENDER,
         Requires.METRICS,
     ]
 

@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import GRANTABLE, Requires, Scope, Switches, refusal, scope_of
+from dagbook.errors import ForbiddenError, NotFoundError
+from dagbook.identifiers import shorten
 
 
 def refusal_of(switches: Switches, caller: Caller, requires: Requires, *, changes: bool = False) -> str:
@@ -38,3 +40,20 @@ async def find_permitted(
         for permission in permissions
     ]
     return [{name for name, role in roles.items() if role in allowed} for allowed in permitted]
+
+
+async def require_dag(auth: AuthServices, caller: Caller, dag: str, requires: Requires) -> None:
+    """Raise NotFoundError or ForbiddenError unless a caller, whom the guard has let pass, may do this with a DAG."""
+    if caller.visibility:
+        seen, permitted = await find_permitted(auth, caller, [dag], Requires.READ, requires)
+        if not seen:
+            raise NotFoundError(f"there is no DAG named {shorten(dag)}")
+        if not permitted:
+            raise ForbiddenError(
+                f"your role for the DAG {shorten(dag)} does not include this; it takes {requires.value}"
+            )
+
+
+async def sees_dag(auth: AuthServices, caller: Caller, dag: str | None) -> bool:
+    """Whether a caller sees a DAG; what is not about one is for callers who see all."""
+    return not caller.visibility or bool(dag and await auth.access.role_for_name(dag, caller))

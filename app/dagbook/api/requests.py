@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import InternalServerException, ValidationException
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Receive, Scope, Send
 
 from dagbook.api.middleware.request_context import NODE_PARAMETER, AnyRequest, decode_scope, requested_node
 from dagbook.api.problems import add_choices, choices_of
-from dagbook.errors import BadRequestError, ForbiddenError
+from dagbook.errors import BadRequestError, ForbiddenError, TooLargeError
 from dagbook.identifiers import shorten
 
 Hook = Callable[[AnyRequest], Awaitable[object]]
@@ -31,16 +30,17 @@ class ApiRequest(AnyRequest):
             decode_scope(scope)
         super().__init__(scope, receive, send)
 
-    async def read_into(self, take: Callable[[bytes], object]) -> None:
-        """Give each part of the body to a function; raises RequestEntityTooLarge.
+    async def read_into(self, take: Callable[[bytes], object], most: int | None = None) -> None:
+        """Give each part of the body to a function; raises TooLargeError beyond the route's limit, or ``most`` bytes.
 
         Unlike ``stream``, this keeps no part while it waits for the next one, which a stranger need not send.
         """
         limit = self.route_handler.resolve_request_max_body_size() or 0
+        limit = limit if most is None else min(limit, most)
         size, more = 0, True
         while more:
             if max(size, self.content_length or 0) > limit:
-                raise RequestEntityTooLarge
+                raise TooLargeError(limit)
             message = await self.receive()
             if message["type"] != "http.request":
                 raise InternalServerException("the client has left")

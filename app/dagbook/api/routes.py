@@ -54,7 +54,7 @@ def post(
 
 
 def put(
-    path: str, operation: str, requires: Requires, audits: Action, *statuses: int, **options: Any
+    path: str, operation: str, requires: Requires, audits: Action | None, *statuses: int, **options: Any
 ) -> HTTPRouteHandler:
     return litestar.put(path, requires=requires, audits=audits, **_options(operation, statuses, options))
 

@@ -39,6 +39,8 @@ from dagbook.sources.service import Sources
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler
+from dagbook.triggers.intake import Intake
+from dagbook.triggers.service import Triggers
 
 
 class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +106,14 @@ class AlertServices(RunReadServices, frozen=True, kw_only=True):
     read_base: Callable[[], str]  # the base configuration, which may send mails for a DAG
 
 
+class TriggerServices(RunReadServices, frozen=True, kw_only=True):
+    """What the controllers of triggers and of hooks need."""
+
+    triggers: Triggers
+    intake: Intake
+    hooks: str  # the address of hooks, or their path
+
+
 class SystemServices(AccountServices, frozen=True, kw_only=True):
     """What the controllers of the server and its database need."""
 
@@ -132,4 +142,5 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     queues: QueueServices
     overview: OverviewServices
     alerts: AlertServices
+    triggers: TriggerServices
     system: SystemServices

@@ -82,6 +82,12 @@ class Action(StrEnum):
     ALERT_ACKNOWLEDGE = "alert.acknowledge"
     ALERT_RESEND = "alert.resend"
     ALERT_TEST = "alert.test"
+    TRIGGER_CREATE = "trigger.create"
+    TRIGGER_UPDATE = "trigger.update"
+    TRIGGER_DELETE = "trigger.delete"
+    TRIGGER_PAUSE = "trigger.pause"
+    TRIGGER_RESUME = "trigger.resume"
+    TRIGGER_SECRET = "trigger.secret"  # noqa: S105 - a name of an action
     AUDIT_PRUNE = "audit.prune"
     DATABASE_RESTORE = "database.restore"
     DATABASE_RESUME = "database.resume"

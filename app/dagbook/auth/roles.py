@@ -34,6 +34,7 @@ class Requires(Enum):
     """The required permission of a route. Every route has one; a server with a route without one refuses to start."""
 
     PUBLIC = "nothing, not even credentials"
+    SENDER = "a signature or a token of the sender"
     METRICS = "a login, unless metrics are public"
     PAGE = "nothing, but where people log in at a provider they do so first"
     READ = "a login"
@@ -83,8 +84,8 @@ class Permission(msgspec.Struct, frozen=True):
 
 
 def is_public(requires: Requires, switches: Switches) -> bool:
-    """Whether no credentials are required."""
-    return requires is Requires.PUBLIC or (requires is Requires.METRICS and switches.metrics_public)
+    """Whether no credentials of a caller are required; the handler knows the sender of an event."""
+    return requires in (Requires.PUBLIC, Requires.SENDER) or (requires is Requires.METRICS and switches.metrics_public)
 
 
 _HIGHEST = {Scope.READ: Role.VIEWER, Scope.RUN: Role.OPERATOR, Scope.WRITE: Role.MANAGER, Scope.ADMIN: Role.ADMIN}
@@ -102,7 +103,7 @@ def scope_of(requires: Requires, *, changes: bool) -> Scope:
             return Scope.RUN
         case Requires.WRITE | Requires.SYNC | Requires.HOOK:
             return Scope.WRITE
-        case Requires.PUBLIC | Requires.METRICS | Requires.PAGE | Requires.READ:
+        case Requires.PUBLIC | Requires.SENDER | Requires.METRICS | Requires.PAGE | Requires.READ:
             return Scope.READ
         case Requires.OWN:
             return Scope.ADMIN if changes else Scope.READ
@@ -127,7 +128,7 @@ def refusal(requires: Requires, role: Role | None, switches: Switches) -> str:
 
 def _permission(requires: Requires, switches: Switches) -> Permission:
     match requires:
-        case Requires.PUBLIC | Requires.METRICS | Requires.PAGE | Requires.READ | Requires.OWN:
+        case Requires.PUBLIC | Requires.SENDER | Requires.METRICS | Requires.PAGE | Requires.READ | Requires.OWN:
             return Permission(Role.VIEWER)
         case Requires.RUN:
             return Permission(Role.OPERATOR, runs=True)

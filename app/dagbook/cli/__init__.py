@@ -33,6 +33,7 @@ COMMANDS = {
     "dequeue": Entry("runs.queue:dequeue", "Remove a run from its queue.", _RUN),
     "queue": Entry("runs.queue:queue", "Show, pause, resume, reorder or clear queues.", _RUN),
     "approvals": Entry("runs.approvals:approvals", "List, approve and reject what runs wait for.", _RUN),
+    "triggers": Entry("runs.triggers:triggers", "Start runs by webhooks; show what was received.", _RUN),
     "dry": Entry("dags.validate:dry", "Show what a run would do, without running anything.", _RUN),
     "ps": Entry("runs.overview:ps", "Show what is running and what waits.", _LOOK),
     "runs": Entry("runs.show:runs", "List and search runs.", _LOOK),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -19,6 +20,7 @@ from dagbook.cli.output import notice, request_json
 from dagbook.cli.profiles import given_options, server_options
 from dagbook.settings import TABLE
 
+_HELP = frozenset({"-h", "--help"})
 _MAX_SUMMARY = 1000  # characters; longer than any summary, so none is cut
 JSON_ATTRIBUTES: dict[str, Any] = {
     "is_flag": True,
@@ -29,6 +31,14 @@ JSON_ATTRIBUTES: dict[str, Any] = {
 _TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 _NO_COORDINATOR = "servers and workers meet in the database, and there is no coordinator"
 _NO_PEERS = "servers and workers meet in the database; TLS is configured in database_url"
+
+
+def read_secret(file: str) -> str:
+    """Return the secret in a file, or on standard input; it is no argument, which others of the machine can read."""
+    try:
+        return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"--secret-file: {file} cannot be read: {error}") from error
 
 
 class IgnoredOption(NamedTuple):
@@ -194,6 +204,15 @@ class CommandGroup(GlobalOptions, click.Group):
             rows.append((name, "" if command is None else command.get_short_help_str(_MAX_SUMMARY)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+class ListingGroup(CommandGroup):
+    """A group whose command ``list`` is meant when none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not _HELP & set(args) and all(word.startswith("-") for word in args[:1]):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
 
 class LocalGroup(LocalOptions, CommandGroup):

@@ -16,17 +16,25 @@ def compress(text: str) -> bytes | None:
     """Compress a text; None when it is short enough to be stored uncompressed."""
     if len(text) < COMPRESS_FROM:
         return None
-    if not hasattr(_of_thread, "compressor"):
-        _of_thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    compressor: zstandard.ZstdCompressor = _of_thread.compressor
-    return compressor.compress(text.encode())
+    return compress_bytes(text.encode())
 
 
 def decompress(text: str, packed: bytes | None) -> str:
     """Return the text of a row from its ``text`` and ``packed`` columns."""
-    if packed is None:
-        return text
+    return text if packed is None else decompress_bytes(packed).decode()
+
+
+def compress_bytes(data: bytes) -> bytes:
+    """Compress bytes, however short."""
+    if not hasattr(_of_thread, "compressor"):
+        _of_thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    compressor: zstandard.ZstdCompressor = _of_thread.compressor
+    return compressor.compress(data)
+
+
+def decompress_bytes(packed: bytes) -> bytes:
+    """Return the bytes that were compressed."""
     if not hasattr(_of_thread, "decompressor"):
         _of_thread.decompressor = zstandard.ZstdDecompressor()
     decompressor: zstandard.ZstdDecompressor = _of_thread.decompressor
-    return decompressor.decompress(packed).decode()
+    return decompressor.decompress(packed)

@@ -23,6 +23,7 @@ __all__ = [
     "ALERTS",
     "AUDIT",
     "OUTPUT",
+    "TRIGGERS",
     "VISIBLE",
     "Database",
     "ReadConnection",
@@ -31,9 +32,9 @@ __all__ = [
     "mark_changed",
 ]
 
-# What a transaction changed, for listeners in this process: rows of the live feed, output of steps, the audit, or what
-# is to be told by alerts.
-VISIBLE, OUTPUT, AUDIT, ALERTS = "visible", "output", "audit", "alerts"
+# What a transaction changed, for listeners in this process: rows of the live feed, output of steps, the audit, what is
+# to be told by alerts, or events of triggers that wait.
+VISIBLE, OUTPUT, AUDIT, ALERTS, TRIGGERS = "visible", "output", "audit", "alerts", "triggers"
 _log = logging.getLogger(__name__)
 _CHANGED = "changed"  # key in ``Connection.info``
 

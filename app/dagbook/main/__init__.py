@@ -237,6 +237,7 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
             await server.scheduler.start()
         server.watch.start()
         server.heartbeat.start()
+        server.triggers.start()
 
 
 async def _stop_driving(server: Server) -> None:
@@ -244,6 +245,7 @@ async def _stop_driving(server: Server) -> None:
     await server.scheduler.stop()
     await server.watch.stop()
     await server.heartbeat.stop()
+    await server.triggers.stop()
     await server.services.dags.retention.stop()
     await server.queue_notifier.stop()
     await server.dispatcher.stop()

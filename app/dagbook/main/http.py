@@ -37,6 +37,7 @@ from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs,
 from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
 from dagbook.api.controllers.system.overview import OverviewController
 from dagbook.api.controllers.system.services import ServicesController
+from dagbook.api.controllers.triggers import hooks, triggers
 from dagbook.api.dependencies import bind_services, make_providers
 from dagbook.api.middleware.compression import CompressionMiddleware, accepts_gzip
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
@@ -72,6 +73,7 @@ OWN_HANDLERS: list[type[Controller]] = [
     access.GrantsController,
     access.AccessController,
     events.EventsController,
+    hooks.HooksController,
 ]
 FORWARDED_HANDLERS: list[type[Controller]] = [
     monitoring.HealthController,
@@ -103,6 +105,7 @@ FORWARDED_HANDLERS: list[type[Controller]] = [
     alerts.RunAlertsController,
     channels.AlertChannelsController,
     rules.AlertRulesController,
+    triggers.TriggersController,
 ]
 
 

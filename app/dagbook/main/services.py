@@ -24,6 +24,7 @@ from dagbook.api.services import (
     QueueServices,
     RunServices,
     SystemServices,
+    TriggerServices,
 )
 from dagbook.clock import now
 from dagbook.db.database import Database
@@ -36,6 +37,7 @@ from dagbook.definitions.search import Search
 from dagbook.definitions.service import Definitions
 from dagbook.definitions.settings import DagSettingsService
 from dagbook.definitions.timetable import Timetable
+from dagbook.identifiers import API_PATH
 from dagbook.logs.search import LogSearch
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
@@ -60,6 +62,8 @@ from dagbook.sources.sync import SourceSettings
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler, machine_now
+from dagbook.triggers.intake import Intake
+from dagbook.triggers.service import Triggers
 
 
 class RunParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +105,7 @@ def make_services(
             sources=dags.sources,
         ),
         alerts=_alert_services(run_parts, runs),
+        triggers=_trigger_services(settings, run_parts, runs),
         system=system,
     )
 
@@ -158,6 +163,22 @@ def _alert_services(run_parts: RunParts, runs: RunServices) -> AlertServices:
         rules=rules,
         alerts=AlertService(database, channels, rules, now),
         read_base=run_parts.context.read_base_config,
+    )
+
+
+def _trigger_services(settings: Settings, run_parts: RunParts, runs: RunServices) -> TriggerServices:
+    context = run_parts.context
+    triggers = Triggers(runs.database, context.encrypter, now, settings.max_body_bytes)
+    return TriggerServices(
+        database=runs.database,
+        auth=runs.auth,
+        zone=runs.zone,
+        now=now,
+        library=runs.library,
+        queues=runs.queues,
+        triggers=triggers,
+        intake=Intake(runs.database, triggers, now),
+        hooks=f"{context.page_base or settings.base_path}{API_PATH}/hooks",
     )
 
 

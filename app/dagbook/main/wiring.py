@@ -50,6 +50,7 @@ from dagbook.sources.loop import SourceLoops
 from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
 from dagbook.spec.reading.load import Loaded
 from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
+from dagbook.triggers.dispatch import TriggerDispatcher
 from dagbook.unix.files import make_private, make_private_folder
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     deliverer: Deliverer
     watch: Watch
     heartbeat: Heartbeat
+    triggers: TriggerDispatcher
     transport: WorkerTransport
     encrypter: Encrypter
 
@@ -162,6 +164,9 @@ def build(
         deliverer=Deliverer(database, sender, active_runs.mailer, context),
         watch=Watch(database, services.dags.timetable, now),
         heartbeat=Heartbeat(database, services.dags.timetable, sender, now),
+        triggers=TriggerDispatcher(
+            database, services.runs.run_service, now, queues_enabled=services.runs.queues.enabled
+        ),
         transport=transport,
         encrypter=context.encrypter,
         nodes=nodes,

@@ -20,6 +20,9 @@ from dagbook.spec.model import Definition, Pair
 from dagbook.spec.params import names
 from dagbook.spec.params.param_text import GivenParams
 
+OF_EVENT = 2  # the first variables of an event, its trigger and its id, which sub-runs have, too
+
+
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
@@ -40,6 +43,8 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     source_directory: str | None = None
     revision: int | None = None
     slot: Slot | None = None  # the minute of a schedule that it is started for
+    event: str | None = None  # the event of a trigger that it is started for, whose id the run gets
+    variables: tuple[Pair, ...] = ()  # those of the event
     edits: bool = True  # False: the definition may forbid other params and a run id (DAG format 2.18)
     reads_sealed: bool = False  # whether it takes encrypted values over from another run
 
@@ -143,6 +148,14 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
             crosses_accounts=crosses_accounts,
         )
 
+    def with_variables(self, variables: tuple[Pair, ...]) -> RunLocation:
+        """Return the location of a run with these variables of an event: its params, which a stranger sent, are data.
+
+        The setting does not count for it.
+        """
+        evaluates = self.evaluate_caller_values and not variables
+        return msgspec.structs.replace(self, evaluate_caller_values=evaluates)
+
     def in_private_directory(self, spool: RunSpool) -> RunLocation:
         """Return the location of an inline run, which works in a directory of its own."""
         return msgspec.structs.replace(self, private_directory=spool.private_directory(self.machine.account))
@@ -199,6 +212,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
     pending: PendingInputs | None = None
     run_as: str | None = None  # the account that the DAG has; None for that of the server's settings
+    variables: tuple[Pair, ...] = ()  # of the event of a trigger, whose values are data
 
     @property
     def to_hide(self) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ class AttemptStarter:
             environ=inputs.base_environment,
             caller_directory=directory,
             crosses_accounts=run.root_id is not None and inputs.base_environment is None,
-        )
+        ).with_variables(inputs.variables)
         if run.file_name is None and run.root_id is None:
             location = location.in_private_directory(RunSpool(self.context.spool, run.id, attempt))
         owned = ClaimedRun(

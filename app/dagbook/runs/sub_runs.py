@@ -17,7 +17,7 @@ from dagbook.executors.contract import SetupError, StepError
 from dagbook.identifiers import new_key
 from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.evaluation.inputs import prepare_inputs
-from dagbook.runs.model import ClaimedRun, RetryOptions, RunLocation, RunRequest, StartOptions
+from dagbook.runs.model import OF_EVENT, ClaimedRun, RetryOptions, RunLocation, RunRequest, StartOptions
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.runner.calls import CallContext, CalledDag, CalledDags
 from dagbook.runs.runner.preparation import RunPreparation
@@ -131,7 +131,7 @@ class SubRunExecutor:
             environ=None if crosses else self._caller.environ,
             caller_directory=self._caller.directory,
             crosses_accounts=crosses,
-        )
+        ).with_variables(parent.inputs.variables)
         inputs = await prepare_inputs(dag, _given(request), location)
         if not crosses:
             inputs = msgspec.structs.replace(
@@ -142,7 +142,10 @@ class SubRunExecutor:
             dag_name=dag.name,
             run_id=request.id,
             definition=callee.definition,
-            inputs=msgspec.structs.replace(inputs, hidden=parent.masker.values),
+            # The names of the trigger and the event alone: the rest is inherited, if anything is.
+            inputs=msgspec.structs.replace(
+                inputs, hidden=parent.masker.values, variables=parent.inputs.variables[:OF_EVENT]
+            ),
             lineage=parent.lineage_of_children.child(parent.key),
         )
 

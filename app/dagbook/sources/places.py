@@ -63,7 +63,7 @@ def _check_fields(source: NewSource, kind: str) -> None:
 def _check_repository(place: str, protocols: Collection[str]) -> None:
     """Raise BadRequestError for an address that is not one, has a secret in it, or another protocol."""
     match = _URL.fullmatch(place)
-    scheme = match["scheme"] if match else "ssh" if _SCP.fullmatch(place) else ""
+    scheme = match.group("scheme") if match else "ssh" if _SCP.fullmatch(place) else ""
     if not scheme:
         raise BadRequestError(
             f"place: {shorten(place)} is neither an absolute path nor the address of a repository, "

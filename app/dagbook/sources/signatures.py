@@ -9,14 +9,16 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from dagbook.auth.networks import network_of
 from dagbook.errors import BadRequestError, TooManyRequestsError, UnauthorizedError
 
 _SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _SHORTEST, _LONGEST = 24, 500  # characters of a secret
-_FREE = 5  # wrong signatures before the first delay
+_FREE = 5  # wrong signatures of a source before the first delay
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 15.0, 900.0
+_MOST_DOUBLED = 10
 _MAX_KEYS = 10_000
 ReadBody = Callable[[Callable[[bytes], object]], Awaitable[None]]
 
@@ -44,27 +46,37 @@ async def is_signed(secret: str, read: ReadBody, signature: str) -> bool:
 
 
 class WrongSignatures:
-    """Wrong signatures by source and network, as this process has seen them."""
+    """Wrong signatures by source and network, as this process has seen them; ``free`` ones come before a delay."""
 
-    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        seconds: Callable[[], float] = time.monotonic,
+        *,
+        free: int = _FREE,
+        message: str = "the signature does not fit the body and the secret of the source",
+    ) -> None:
         self._seconds = seconds
+        self._free = free
+        self._message = message
         self._found: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()  # how many, and when the last
 
-    def refuse(self, source: str, address: str) -> None:
+    def refuse(self, source: str, address: str) -> NoReturn:
         """Raise UnauthorizedError for a wrong signature, or TooManyRequestsError if it is too early after others.
 
-        After five the next one has to wait 15 seconds, and twice as long after each further one, up to 15 minutes.
-        One that is too early does not count.
+        After those that are free (five) the next one has to wait 15 seconds, and twice as long after each further one,
+        up to 15 minutes. One that is too early does not count.
         """
         key, now = (source, network_of(address)), self._seconds()
         many, last = self._found.get(key, (0, now))
         if now - last >= _LONGEST_DELAY_SECONDS:
             many = 0
-        delay = min(_FIRST_DELAY_SECONDS * 2.0 ** (many - _FREE), _LONGEST_DELAY_SECONDS) if many >= _FREE else 0.0
+        delay = 0.0
+        if many >= self._free:
+            delay = min(_FIRST_DELAY_SECONDS * 2.0 ** min(many - self._free, _MOST_DOUBLED), _LONGEST_DELAY_SECONDS)
         if (wait := last + delay - now) > 0:
-            raise TooManyRequestsError("too many wrong signatures for this source from this address", wait)
+            raise TooManyRequestsError("too many wrong signatures from this address", wait)
         self._found[key] = (many + 1, now)
         self._found.move_to_end(key)
         if len(self._found) > _MAX_KEYS:
             self._found.popitem(last=False)
-        raise UnauthorizedError("the signature does not fit the body and the secret of the source", "")
+        raise UnauthorizedError(self._message, "")

@@ -98,6 +98,7 @@ ALIASES_INTRO = """\
 Other paths and methods for operations above, and names of DAGs that paths of operations would hide."""
 ANY_USER = {
     Requires.PUBLIC: "anyone",
+    Requires.SENDER: "who signs, or has the token of the trigger",
     Requires.METRICS: "viewer, `metrics_token`; anyone if [`metrics`](settings.md) is public",
     Requires.OWN: "any user",
     Requires.HOOK: "manager, or a signed body",

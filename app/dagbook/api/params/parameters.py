@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from dagbook.api.schemas.overview import OverviewRange
+from dagbook.api.schemas.triggers import TriggerEventState
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
@@ -65,6 +66,10 @@ OfDag = Annotated[str | None, _query("dag", "Alerts about the DAG with this name
 DeliveryStatus = Annotated[
     Literal["pending", "sent", "failed", "dropped"] | None, _query("status", "Deliveries of this status.")
 ]
+HookName = Annotated[str, _path("hookName", **_NAME)]
+TriggerName = Annotated[str, _path("triggerName", **_NAME)]
+EventId = Annotated[str, _path("eventId")]
+EventState = Annotated[TriggerEventState | None, _query("state", "Events of this state.")]
 AlertCursor = Annotated[str | None, _query("cursor", "The nextCursor of the previous page.")]
 GroupId = Annotated[str, _path("groupId")]
 GrantId = Annotated[str, _path("grantId")]

@@ -15,4 +15,5 @@ __all__ = [
     "runs",
     "sources",
     "step_details",
+    "triggers",
 ]

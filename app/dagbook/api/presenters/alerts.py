@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
-from typing import TypeVar
+from datetime import UTC, tzinfo
 
-import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -15,7 +13,7 @@ from dagbook.alerts.kinds import PING
 from dagbook.alerts.routing import judge
 from dagbook.alerts.rules import as_written, count_covered
 from dagbook.alerts.service import Tested
-from dagbook.api.presenters.fields import or_unset, precise_time, time_text
+from dagbook.api.presenters.fields import or_unset, precise_time, present_row, time_text
 from dagbook.api.schemas.alerts import (
     Alert,
     AlertAttempt,
@@ -30,20 +28,11 @@ from dagbook.db.repositories.alerts.channels import ChannelRow
 from dagbook.db.repositories.alerts.deliveries import PENDING, RUN_MAIL, Attempt, DeliveryRow
 from dagbook.db.repositories.alerts.rules import DagTags, RuleRow
 
-S = TypeVar("S", bound=msgspec.Struct)
-
-
-def _present(kind: type[S], row: msgspec.Struct, zone: tzinfo, **others: object) -> S:
-    """Make a schema of the fields of a row with the same names: instants as text, and nothing for what is empty."""
-    values = {name: getattr(row, name) for name in kind.__struct_fields__ if name not in others and hasattr(row, name)}
-    shown = {name: time_text(value, zone) if isinstance(value, datetime) else value for name, value in values.items()}
-    return kind(**{name: value for name, value in shown.items() if value not in (None, "")}, **others)
-
 
 def present_channel(row: ChannelRow, zone: tzinfo, *, is_admin: bool, secret: str = "") -> AlertChannel:
     """Return a channel as clients see it: others than admins get no address."""
     state = "failing" if row.failing_since else "ok" if row.last_sent_at else "unused"
-    found = _present(AlertChannel, row, zone, state=state, secret=or_unset(secret))
+    found = present_row(AlertChannel, row, zone, state=state, secret=or_unset(secret))
     if not is_admin:
         return replace(found, interval_seconds=UNSET, every_seconds=UNSET, next_try_at=UNSET)
     settings = read_settings(row)
@@ -55,7 +44,7 @@ def present_channel(row: ChannelRow, zone: tzinfo, *, is_admin: bool, secret: st
 def present_rule(row: RuleRow, dags: Sequence[DagTags], *, is_admin: bool, may_change: bool) -> AlertRule:
     """Return a rule as it is written; others than admins get no names of channels that are not shared."""
     others = {"name": row.name, "configured": row.configured, "covers": count_covered(row, dags)}
-    return _present(AlertRule, as_written(row, names_all=is_admin), UTC, **others, may_change=may_change)
+    return present_row(AlertRule, as_written(row, names_all=is_admin), UTC, **others, may_change=may_change)
 
 
 def present_covering(row: RuleRow, dag: DagTags, *, is_admin: bool) -> CoveringRule:
@@ -70,7 +59,7 @@ def present_receipt(row: DeliveryRow, zone: tzinfo, *, is_admin: bool) -> AlertR
     next_try = time_text(max(row.due_at, row.next_try_at or row.due_at), zone)
     # When a mail server is tried again, the process that sends alone knows.
     is_known = row.status == PENDING and not (row.purpose == RUN_MAIL and row.attempts)
-    return _present(
+    return present_row(
         AlertReceipt,
         row,
         zone,
@@ -103,7 +92,7 @@ def present_alert(
     """Return an alert with its deliveries; others than admins get no names of channels that are not shared."""
     receipts = [present_receipt(each, zone, is_admin=is_admin) for each in told]
     is_hidden = row.subject_kind == "channel" and not (is_admin or row.shared)
-    return _present(
+    return present_row(
         Alert,
         row,
         zone,

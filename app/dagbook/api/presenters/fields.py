@@ -6,9 +6,11 @@ import functools
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 _QUARTER = 900  # seconds; no zone's offset changes within a quarter of an hour
 _MAX_QUARTERS = 20_000
@@ -66,3 +68,10 @@ def instant_text(instant: datetime) -> str:
 def or_unset(value: T | None) -> T | UnsetType:
     """Return UNSET, which omits a field, for an empty value: empty text, zero, False, empty list or None."""
     return value or UNSET
+
+
+def present_row(kind: type[S], row: msgspec.Struct, zone: tzinfo, **others: object) -> S:
+    """Make a schema of the fields of a row with the same names: instants as text, and nothing for what is empty."""
+    values = {name: getattr(row, name) for name in kind.__struct_fields__ if name not in others and hasattr(row, name)}
+    shown = {name: time_text(value, zone) if isinstance(value, datetime) else value for name, value in values.items()}
+    return kind(**{name: value for name, value in shown.items() if value not in (None, "")}, **others)

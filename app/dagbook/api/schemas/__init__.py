@@ -13,4 +13,5 @@ __all__ = [
     "search",
     "sources",
     "step_details",
+    "triggers",
 ]

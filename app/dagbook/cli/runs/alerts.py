@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import click
 import msgspec
@@ -24,23 +22,13 @@ from dagbook.api.schemas.alerts import (
     DAGAlerts,
 )
 from dagbook.cli.api import Api, segment, with_api
-from dagbook.cli.commands import CommandGroup, GlobalOptions
+from dagbook.cli.commands import CommandGroup, GlobalOptions, ListingGroup, read_secret
 from dagbook.cli.output import count_of, echo, format_duration, print_json, print_table, report, wants_json
 from dagbook.cli.transport import Mode
 from dagbook.spec.time.duration import duration_seconds
 
 _ALERTS, _CHANNELS, _RULES, _DELIVERIES = "/alerts", "/alert-channels", "/alert-rules", "/alert-deliveries"
-_HELP = frozenset({"-h", "--help"})
 _name = click.argument("name", metavar="NAME")
-
-
-class _AlertsGroup(CommandGroup):
-    """A group whose command ``list`` is meant when none is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not _HELP & set(args) and all(word.startswith("-") for word in args[:1]):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
 
 
 class _RuleOptions(GlobalOptions):
@@ -51,7 +39,7 @@ class _RuleOptions(GlobalOptions):
         return [each for each in super().get_params(ctx) if each in self.params or "--quiet" not in each.opts]
 
 
-@click.group(cls=_AlertsGroup, example="dagbook alerts explain nightly")
+@click.group(cls=ListingGroup, example="dagbook alerts explain nightly")
 def alerts() -> None:
     """Show open alerts and their receipts; set what is reported to whom. Goes through the server if one is running.
 
@@ -276,7 +264,7 @@ def add_channel(api: Api, /, *, name: str, secret_file: str | None, **options: o
     fail = False if options.pop("no_fail") else None
     seconds = {f"{option}Seconds": _seconds(f"--{option}", options.pop(option)) for option in ("interval", "every")}
     body = {"name": name, **options, "to": options["to"] or None, "fail": fail, **seconds}
-    body["secret"] = None if secret_file is None else _read_secret(secret_file)
+    body["secret"] = None if secret_file is None else read_secret(secret_file)
 
     async def work() -> None:
         found = await api.post(_CHANNELS, AlertChannel, body)
@@ -332,14 +320,6 @@ async def remove_channel(api: Api, *, name: str) -> None:
 async def test_channel(api: Api, *, name: str) -> int:
     """Send a test to the channel NAME, and wait for its receipt; the exit status is 1 without one."""
     return _report_test(await api.post(f"{_CHANNELS}/{segment(name)}/test", AlertTest), name)
-
-
-def _read_secret(file: str) -> str:
-    """Return the secret in a file, or on standard input; it is no argument, which others of the machine can read."""
-    try:
-        return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"--secret-file: {file} cannot be read: {error}") from error
 
 
 def _secret(found: AlertChannel) -> str:

@@ -11,6 +11,7 @@ from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput,
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.models.service import Hold, Service, SshHostKey
 from dagbook.db.models.source import Source, SourceFile
+from dagbook.db.models.trigger import Trigger, TriggerEvent, TriggerItem
 from dagbook.db.models.user import (
     DagAccess,
     Grant,
@@ -68,6 +69,9 @@ __all__ = [
     "SshHostKey",
     "Summary",
     "Token",
+    "Trigger",
+    "TriggerEvent",
+    "TriggerItem",
     "User",
     "alert",
     "audit",
@@ -79,5 +83,6 @@ __all__ = [
     "schedule",
     "service",
     "source",
+    "trigger",
     "user",
 ]

@@ -151,7 +151,8 @@ class RunInput(Base):
 
     ``base_environment`` replaces the server's environment while a sub-run is loaded. In a run with secrets all columns
     are masked, and so are the values of dotenv files in any run; ``sealed`` has the unmasked values and the secrets,
-    encrypted. ``pending`` is what has to be evaluated when the run begins, NULL once that was done.
+    encrypted. ``pending`` is what has to be evaluated when the run begins, NULL once that was done. ``variables`` are
+    those of the event of a trigger.
     """
 
     __tablename__ = "run_inputs"
@@ -170,6 +171,7 @@ class RunInput(Base):
     source_directory: Mapped[str | None] = mapped_column(Text)
     pending: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     run_as: Mapped[str | None] = mapped_column(Text)
+    variables: Mapped[list[list[str]] | None] = mapped_column(OrderedJson)
 
 
 class RunEvent(Base):

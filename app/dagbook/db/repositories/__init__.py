@@ -20,4 +20,5 @@ __all__ = [
     "services",
     "sources",
     "ssh_host_keys",
+    "triggers",
 ]

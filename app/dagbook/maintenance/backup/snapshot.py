@@ -39,11 +39,13 @@ _WITHOUT_ANSWERS = (  # of receivers, but for times and codes
 # Encrypted values, also those that a key would open, and environments and base configurations, in which a value may be
 # a secret that is not declared as one: no page and no answer of a server shows those of a base configuration.
 _SECRETS = (
-    "UPDATE run_inputs SET sealed = NULL, env = '[]', dotenv = '[]', base_environment = NULL",
+    "UPDATE run_inputs SET sealed = NULL, env = '[]', dotenv = '[]', base_environment = NULL, variables = NULL",
     "UPDATE nodes SET output_sealed = NULL, ran = json_remove(ran, '$.env')",
     "UPDATE definitions SET base = NULL",
     "UPDATE sources SET hook_secret = NULL, credentials = NULL",
     "UPDATE alert_channels SET settings = '{}', sealed = NULL, sealed_before = NULL, sealed_before_until = NULL",
+    "UPDATE triggers SET sealed = NULL, sealed_before = NULL, sealed_before_until = NULL",
+    "UPDATE trigger_events SET body = NULL, headers = '{}', item = NULL",
     _WITHOUT_ANSWERS,
 )
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"

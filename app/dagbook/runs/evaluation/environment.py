@@ -66,7 +66,8 @@ class RunEnvironment:
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
-        self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, _LOG_FILE: log_file}
+        self._run_vars = _as_dict(run.inputs.variables)
+        self._run_vars |= {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, _LOG_FILE: log_file}
         params_json = run.inputs.params_json or (param_text.map_text(run.inputs.params) if run.inputs.params else "")
         is_short = len(params_json.encode(errors="surrogateescape")) <= _LONGEST_VARIABLE
         self._params_json = {_PARAMS_JSON: params_json} if params_json and is_short else {}  # 1.30, 9

@@ -76,7 +76,7 @@ async def complete_inputs(dag: Dag, stored: RunInputs, location: RunLocation) ->
     else:
         check_names(dag, stored.pending.given, location)
         evaluated = await evaluate_inputs(dag, stored.pending.given, location)
-        retained = {name: getattr(stored, name) for name in ("base_environment", "secrets", "hidden")}
+        retained = {name: getattr(stored, name) for name in ("base_environment", "secrets", "hidden", "variables")}
         inputs = msgspec.structs.replace(evaluated, **retained)
     return msgspec.structs.replace(inputs, pending=None)
 

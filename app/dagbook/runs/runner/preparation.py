@@ -63,7 +63,7 @@ class RunPreparation:
             run_as=inputs.run_as,
             environ=inputs.base_environment,
             crosses_accounts=run.lineage is not None and inputs.base_environment is None,
-        )
+        ).with_variables(inputs.variables)
         if inputs.keep_dir:
             location = msgspec.structs.replace(location, default_directory=inputs.work_dir)
         else:

@@ -38,10 +38,10 @@ from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.new_run import SLOT_TAKEN
+from dagbook.runs.store.new_run import EVENT_SETTLED, SLOT_TAKEN
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
-from dagbook.spec.model import Dag, Definition, RunConfig
+from dagbook.spec.model import Dag, Definition, Pair, RunConfig
 from dagbook.spec.params import param_text
 from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import Problem
@@ -53,6 +53,10 @@ T = TypeVar("T")
 
 class SlotTakenError(Exception):
     """Another server has handled this minute of a schedule."""
+
+
+class EventSettledError(Exception):
+    """An event of a trigger does not wait any more, or its trigger is paused: another server or a user was faster."""
 
 
 class RunService:
@@ -87,7 +91,10 @@ class RunService:
         return await self._enqueue(*await self._read_text(spec, name, start))
 
     async def enqueue_stored(self, dag: DagRow, start: StartOptions) -> str:
-        """Enqueue a stored DAG, as it was read, and return the run's id; raises AppError."""
+        """Enqueue a stored DAG, as it was read, and return the run's id; raises AppError.
+
+        For an event of a trigger it raises EventSettledError, too.
+        """
         return await self._enqueue(*await self._read_row(dag, start))
 
     async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
@@ -161,8 +168,9 @@ class RunService:
                 reason = "contains a NUL character, which cannot be passed to a process; remove it"
                 raise BadRequestError(f"{field}: {reason}")
         key, dag = new_key(), definition.dag
-        location = self._run_location(key, request, start.source_directory)
-        inputs = await prepare_inputs(dag, start.params, location)
+        location = self._run_location(key, request, start.source_directory, start.variables)
+        prepared = await prepare_inputs(dag, start.params, location)
+        inputs = msgspec.structs.replace(prepared, variables=start.variables)
         if inputs.pending and (problems := await check_params(definition, location, start.params)):
             raise BadRequestError(str(problems[0]))
         queue = start.queue or dag.queue or dag.name
@@ -174,6 +182,8 @@ class RunService:
         except RunRefusedError as error:
             if error.refusal.code == SLOT_TAKEN:
                 raise SlotTakenError(error.refusal.message) from error
+            if error.refusal.code == EVENT_SETTLED:
+                raise EventSettledError(error.refusal.message) from error
             kind = AlreadyExistsError if error.refusal.code == AlreadyExistsError.code else MaxRunReachedError
             raise kind(error.refusal.message) from error
 
@@ -215,7 +225,7 @@ class RunService:
             evaluates=False,
         )
         key, definition = new_key(), loaded.definition
-        location = self._run_location(key, request, source.inputs.source_directory)
+        location = self._run_location(key, request, source.inputs.source_directory, source.inputs.variables)
         inputs = await prepare_again(definition.dag, source.inputs, location)
         queue = definition.dag.queue or name
         owned = ClaimedRun(key=key, dag_name=name, run_id=run_id, definition=definition, inputs=inputs, queue=queue)
@@ -237,8 +247,11 @@ class RunService:
         except DefinitionGoneError as error:
             raise definition_gone(run) from error
 
-    def _run_location(self, key: int, request: RunRequest, source_directory: str | None) -> RunLocation:
+    def _run_location(
+        self, key: int, request: RunRequest, source_directory: str | None, variables: tuple[Pair, ...]
+    ) -> RunLocation:
         location = RunLocation.of(self._context, source_directory=source_directory, run_as=request.run_as)
+        location = location.with_variables(variables)
         return location if request.file_name else location.in_private_directory(RunSpool(self._context.spool, key))
 
     async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
@@ -282,7 +295,7 @@ class RunService:
 def _check_edits(dag: Dag, start: StartOptions) -> None:
     """Raise ForbiddenError for a run id, or params other than the default ones, that the definition forbids."""
     forbids = dag.run_config or RunConfig()
-    if forbids.disable_run_id_edit and start.run_id:
+    if forbids.disable_run_id_edit and start.run_id and start.event is None:
         raise ForbiddenError(f"dagRunId: {dag.name!r} gives its runs their ids itself (runConfig); leave it out")
     overrides = start.params.read() if forbids.disable_param_edit else ()
     if overrides and param_text.merge(dag.params, overrides) != dag.params:

@@ -57,6 +57,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         attempt=attempt_row(owned, context.identity, now, start.principal),
         queue=_queue_of(owned),
         slot=start.slot,
+        trigger_event=start.event,
         priority=start.priority,
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.lineage is not None,
@@ -205,6 +206,7 @@ def _node_rows(key: int, dag: Dag) -> list[NewNode]:
 CHANGED = "changed"  # the run was changed after it was read: read it again
 NOT_NEXT = "not_next"  # other entries of the queue are first
 SLOT_TAKEN = "slot_taken"  # another server was faster
+EVENT_SETTLED = "event_settled"  # so it was with an event of a trigger
 _LIMIT = "max_run_reached"
 
 
@@ -239,6 +241,11 @@ def check_slot(slot: Slot, outcome: str | None) -> Refusal | None:
     return Refusal(
         SLOT_TAKEN, f"the {slot.key.kind} of {slot.file_name} at {slot.key.minute:%H:%M} UTC has been handled already"
     )
+
+
+def check_event(event: str, waiting: Collection[str]) -> Refusal | None:
+    """Check whether an event of a trigger still waits."""
+    return None if event in waiting else Refusal(EVENT_SETTLED, f"the event {event} may not start any more")
 
 
 def is_queue_full(run: StartingRun, activity: Activity) -> bool:

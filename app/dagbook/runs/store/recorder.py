@@ -20,6 +20,7 @@ from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_ends, run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
+from dagbook.db.repositories.triggers import events as trigger_events
 from dagbook.db.types import SlotResult
 from dagbook.engine.admission import Admission, QueueConfig
 from dagbook.runs.store import new_run
@@ -225,15 +226,19 @@ class Recorder:
         named = {(run.dag_name, run.run_id) for item, run in roots if run.is_named or item.retried}
         used = run_writes.find_used(connection, named)
         outcomes = schedules.find_outcomes(connection, [run.slot.key for _, run in roots if run.slot is not None])
+        waiting = trigger_events.lock_waiting(connection, {run.trigger_event for _, run in roots if run.trigger_event})
 
         def refuse(run: NewRun, activity: Activity) -> Refusal | None:
             slot, run_id = run.slot, (run.dag_name, run.run_id)
             refusal = new_run.check_slot(slot, outcomes.get(slot.key)) if slot is not None else None
+            if run.trigger_event is not None:
+                refusal = new_run.check_event(run.trigger_event, waiting)
             refusal = refusal or self._guard(run, run_id in used, activity)
             if refusal is None:
                 used.add(run_id)
                 if slot is not None:
                     outcomes[slot.key] = schedules.STARTED
+                waiting.discard(run.trigger_event or "")
             return refusal
 
         accepted = [new_run.as_begun(run) for _, run in new if run.is_child]
@@ -241,6 +246,9 @@ class Recorder:
         if accepted:
             run_writes.add_runs(connection, accepted)
             _complete_slots(connection, accepted)
+            for run in accepted:
+                if run.trigger_event is not None:
+                    trigger_events.set_started(connection, run.trigger_event, run.key, run.run.created_at)
         return accepted
 
     def _apply_attempts(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[NewAttempt]:

@@ -191,7 +191,7 @@ def _event_of_run(run: int, at: datetime, seq: int, attempt: int, **data: str | 
 
 _INPUT_COLUMNS = (
     *("params", "params_json", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"),
-    *("pending", "run_as"),
+    *("pending", "run_as", "variables"),
 )
 _CALLS = ("current", "earlier")
 _HIDDEN = MASK.decode()
@@ -244,6 +244,7 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
         params_json=inputs.params_json and masker.mask(inputs.params_json),
         env=_mask_pairs(inputs.env, masker),
         dotenv=_mask_pairs(inputs.dotenv, masker),
+        variables=_mask_pairs(inputs.variables, masker),
         work_dir=masker.mask(inputs.work_dir),
         source_directory=masker.mask(inputs.source_directory) if inputs.source_directory else None,
         base_environment={name: masker.mask(value) for name, value in base.items()} if base is not None else None,
@@ -258,7 +259,8 @@ def read_inputs(row: CompleteRun, encrypter: Encrypter) -> RunInputs:
     """Read the inputs of a run from its row; raises EncryptionError."""
     if row.sealed is not None:
         return msgspec.json.decode(encrypter.decrypt(row.sealed, _inputs_context(row.id)), type=RunInputs)
-    return msgspec.convert({name: getattr(row, name) for name in _INPUT_COLUMNS}, type=RunInputs)
+    values = {name: getattr(row, name) for name in _INPUT_COLUMNS}
+    return msgspec.convert(values | {"variables": row.variables or ()}, type=RunInputs)
 
 
 def _inputs_context(run: int) -> str:

@@ -1478,6 +1478,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dags/{fileName}/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the triggers of a DAG */
+        get: operations["listDAGTriggers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dags/search": {
         parameters: {
             query?: never;
@@ -1721,6 +1738,28 @@ export interface paths {
          *     `not_running`.
          */
         post: operations["resumeDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/hooks/{hookName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Keep an event, as by POST */
+        put: operations["receiveEventByPut"];
+        /**
+         * Keep an event, which starts a run of the DAG of the trigger with this name
+         * @description Its sender is known by a signature or a token, as the scheme of the trigger says. The answer is 202 once the
+         *     event is stored, and 200 with `duplicate` and the first ids for one that was sent before.
+         */
+        post: operations["receiveEvent"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2212,6 +2251,128 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the triggers, with how many of their events wait or are dead */
+        get: operations["listTriggers"];
+        put?: never;
+        /** Add a trigger; the secret that was made for it is in this answer, and in no later one */
+        post: operations["addTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a trigger with its state */
+        get: operations["getTrigger"];
+        put?: never;
+        post?: never;
+        /** Delete a trigger with its events; their runs stay */
+        delete: operations["deleteTrigger"];
+        options?: never;
+        head?: never;
+        /** Change a trigger; with a new secret the old one is taken for 24 hours, too */
+        patch: operations["changeTrigger"];
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the events of a trigger, the newest first */
+        get: operations["listTriggerEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/events/{eventId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an event with its headers and params */
+        get: operations["getTriggerEvent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let events wait until the trigger is resumed */
+        post: operations["pauseTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start the events that wait, in order, or discard them */
+        post: operations["resumeTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a new secret, or take one of the sender; the old one is taken for 24 hours, too */
+        post: operations["rotateTriggerSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/users": {
         parameters: {
             query?: never;
@@ -2531,6 +2692,22 @@ export interface components {
         ChangePasswordRequest: {
             currentPassword: string;
             newPassword: string;
+        };
+        /** ChangeTrigger */
+        ChangeTrigger: {
+            collapse?: boolean | null;
+            dag?: string | null;
+            filters?: string[] | null;
+            maxBytes?: number | null;
+            maxWaiting?: number | null;
+            params?: {
+                [key: string]: string;
+            } | null;
+            perMinute?: number | null;
+            priority?: number | null;
+            queue?: string | null;
+            secret?: string | null;
+            settings?: components["schemas"]["WebhookSettings"] | null;
         };
         /** CleanedUp */
         CleanedUp: {
@@ -3265,6 +3442,27 @@ export interface components {
             place: string;
             writable?: boolean;
         };
+        /** NewTrigger */
+        NewTrigger: {
+            collapse?: boolean | null;
+            dag: string;
+            filters?: string[] | null;
+            /** @default webhook */
+            kind?: string;
+            maxBytes?: number | null;
+            maxWaiting?: number | null;
+            name: string;
+            params?: {
+                [key: string]: string;
+            } | null;
+            perMinute?: number | null;
+            priority?: number | null;
+            queue?: string | null;
+            /** @default  */
+            scheme?: string;
+            secret?: string | null;
+            settings?: components["schemas"]["WebhookSettings"] | null;
+        };
         /** NextStart */
         NextStart: {
             at: string;
@@ -3459,6 +3657,14 @@ export interface components {
             name: string;
             paused?: components["schemas"]["Paused"];
         };
+        /** ReceivedEvent */
+        ReceivedEvent: {
+            dagRunId?: string;
+            duplicate?: boolean;
+            eventId: string;
+            /** @enum {string} */
+            state: "waiting" | "filtered" | "started" | "superseded" | "dead" | "discarded" | "replayed";
+        };
         /** RecentRun */
         RecentRun: {
             dagRunId: string;
@@ -3526,6 +3732,11 @@ export interface components {
             droppedDeliveries?: number;
             failedRuns: number;
             queuedRuns: number;
+        };
+        /** ResumeTrigger */
+        ResumeTrigger: {
+            /** @default false */
+            discard?: boolean;
         };
         /** RetentionLimits */
         RetentionLimits: {
@@ -4120,6 +4331,85 @@ export interface components {
         Tokens: {
             tokens: components["schemas"]["Token"][];
         };
+        /** Trigger */
+        Trigger: {
+            collapse: boolean;
+            createdBy?: string;
+            dag?: string;
+            dead: number;
+            everySeconds?: number;
+            filters: string[];
+            host?: string;
+            /** @enum {string} */
+            kind: "webhook" | "files" | "sftp" | "http" | "after";
+            lastEventAt?: string;
+            lookedAt?: string;
+            looks: number;
+            maxBytes: number;
+            maxWaiting: number;
+            mayChange: boolean;
+            mayRun: boolean;
+            name: string;
+            nextLookAt?: string;
+            params: {
+                [key: string]: string;
+            };
+            path?: string;
+            pausedAt?: string;
+            pausedBy?: string;
+            perMinute: number;
+            priority: number;
+            problem?: string;
+            problemSince?: string;
+            queue?: string;
+            scheme?: string;
+            secret?: string;
+            settings: {
+                [key: string]: unknown;
+            };
+            together: boolean;
+            waiting: number;
+            waitsFor?: string;
+        };
+        /** TriggerEvent */
+        TriggerEvent: {
+            bodyBytes: number;
+            contentType?: string;
+            dagRunId?: string;
+            duplicates: number;
+            headers: {
+                [key: string]: string;
+            };
+            id: string;
+            item?: {
+                [key: string]: unknown;
+            };
+            key: string;
+            params?: {
+                [key: string]: string;
+            };
+            reason?: string;
+            receivedAt: string;
+            replays: number;
+            revision?: number;
+            settledAt?: string;
+            /** @enum {string} */
+            state: "waiting" | "filtered" | "started" | "superseded" | "dead" | "discarded" | "replayed";
+            trigger: string;
+        };
+        /** TriggerEvents */
+        TriggerEvents: {
+            events: components["schemas"]["TriggerEvent"][];
+            nextCursor?: string;
+        };
+        /** Triggers */
+        Triggers: {
+            triggers: components["schemas"]["Trigger"][];
+        };
+        /** TriggerSecret */
+        TriggerSecret: {
+            secret?: string;
+        };
         /** UnusualRun */
         UnusualRun: {
             dagRunId: string;
@@ -4231,6 +4521,26 @@ export interface components {
             required: string[];
             since: string;
         };
+        /** WebhookSettings */
+        WebhookSettings: {
+            /**
+             * @default hex
+             * @enum {string}
+             */
+            encoding?: "hex" | "base64";
+            /** @default  */
+            header?: string;
+            /** @default  */
+            key?: string;
+            /** @default  */
+            prefix?: string;
+            /** @default false */
+            repeats?: boolean;
+            /** @default  */
+            signed?: string;
+            /** @default  */
+            timeHeader?: string;
+        };
         /** Worker */
         Worker: {
             busyPollers: number;
@@ -4280,6 +4590,7 @@ export type AuditSeal = components['schemas']['AuditSeal'];
 export type BrowserSession = components['schemas']['BrowserSession'];
 export type ChangeAlertChannel = components['schemas']['ChangeAlertChannel'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
+export type ChangeTrigger = components['schemas']['ChangeTrigger'];
 export type CleanedUp = components['schemas']['CleanedUp'];
 export type CleanUp = components['schemas']['CleanUp'];
 export type ClearedQueue = components['schemas']['ClearedQueue'];
@@ -4365,6 +4676,7 @@ export type NewAlertRule = components['schemas']['NewAlertRule'];
 export type NewDAG = components['schemas']['NewDAG'];
 export type NewFileName = components['schemas']['NewFileName'];
 export type NewSource = components['schemas']['NewSource'];
+export type NewTrigger = components['schemas']['NewTrigger'];
 export type NextStart = components['schemas']['NextStart'];
 export type NextStarts = components['schemas']['NextStarts'];
 export type Node = components['schemas']['Node'];
@@ -4387,6 +4699,7 @@ export type QueueOverview = components['schemas']['QueueOverview'];
 export type QueuesResponse = components['schemas']['QueuesResponse'];
 export type QueuesSummary = components['schemas']['QueuesSummary'];
 export type QueueState = components['schemas']['QueueState'];
+export type ReceivedEvent = components['schemas']['ReceivedEvent'];
 export type RecentRun = components['schemas']['RecentRun'];
 export type Reject = components['schemas']['Reject'];
 export type Rejected = components['schemas']['Rejected'];
@@ -4398,6 +4711,7 @@ export type ResourceHistory = components['schemas']['ResourceHistory'];
 export type Restore = components['schemas']['Restore'];
 export type Restored = components['schemas']['Restored'];
 export type ResumedDatabase = components['schemas']['ResumedDatabase'];
+export type ResumeTrigger = components['schemas']['ResumeTrigger'];
 export type RetentionLimits = components['schemas']['RetentionLimits'];
 export type RetentionPreview = components['schemas']['RetentionPreview'];
 export type Retry = components['schemas']['Retry'];
@@ -4471,6 +4785,11 @@ export type TextMatches = components['schemas']['TextMatches'];
 export type TextToCompare = components['schemas']['TextToCompare'];
 export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
+export type Trigger = components['schemas']['Trigger'];
+export type TriggerEvent = components['schemas']['TriggerEvent'];
+export type TriggerEvents = components['schemas']['TriggerEvents'];
+export type Triggers = components['schemas']['Triggers'];
+export type TriggerSecret = components['schemas']['TriggerSecret'];
 export type UnusualRun = components['schemas']['UnusualRun'];
 export type Upcoming = components['schemas']['Upcoming'];
 export type UpcomingList = components['schemas']['UpcomingList'];
@@ -4485,6 +4804,7 @@ export type UsersListResponse = components['schemas']['UsersListResponse'];
 export type Validation = components['schemas']['Validation'];
 export type WaitingFor = components['schemas']['WaitingFor'];
 export type WaitingForApproval = components['schemas']['WaitingForApproval'];
+export type WebhookSettings = components['schemas']['WebhookSettings'];
 export type Worker = components['schemas']['Worker'];
 export type WorkersListResponse = components['schemas']['WorkersListResponse'];
 export type $defs = Record<string, never>;
@@ -7004,6 +7324,27 @@ export interface operations {
             };
         };
     };
+    listDAGTriggers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Triggers"];
+                };
+            };
+        };
+    };
     searchDAGs: {
         parameters: {
             query: {
@@ -7407,6 +7748,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ResumedDatabase"];
+                };
+            };
+        };
+    };
+    receiveEventByPut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hookName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceivedEvent"];
+                };
+            };
+        };
+    };
+    receiveEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hookName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceivedEvent"];
                 };
             };
         };
@@ -8095,6 +8478,232 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    listTriggers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Triggers"];
+                };
+            };
+        };
+    };
+    addTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTrigger"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+        };
+    };
+    getTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+        };
+    };
+    deleteTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    changeTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeTrigger"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+        };
+    };
+    listTriggerEvents: {
+        parameters: {
+            query?: {
+                /** @description The nextCursor of the previous page. */
+                cursor?: string | null;
+                /** @description Events of this state. */
+                state?: "waiting" | "filtered" | "started" | "superseded" | "dead" | "discarded" | "replayed" | null;
+            };
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerEvents"];
+                };
+            };
+        };
+    };
+    getTriggerEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                eventId: string;
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerEvent"];
+                };
+            };
+        };
+    };
+    pauseTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+        };
+    };
+    resumeTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeTrigger"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+        };
+    };
+    rotateTriggerSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TriggerSecret"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
             };
         };
     };

@@ -10,9 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.accounts.rights import find_permitted
+from dagbook.accounts.rights import find_permitted, require_dag
 from dagbook.alerts.queries import Coverage, covers_by_mail, read_coverage, wants
-from dagbook.alerts.rights import is_admin, require_dag
+from dagbook.alerts.rights import is_admin
 from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_caller_of_run, provide_run, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.presenters.alerts import present_alert, present_covering, present_receipt

@@ -7,8 +7,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec.structs import replace
 
+from dagbook.accounts.rights import sees_dag
 from dagbook.alerts.requests import NewAlertRule, SetAlertRule
-from dagbook.alerts.rights import find_changeable, is_admin, require_rule, sees_dag
+from dagbook.alerts.rights import find_changeable, is_admin, require_rule
 from dagbook.alerts.rules import single_dag
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters

@@ -84,6 +84,7 @@ class InputRow(msgspec.Struct, frozen=True, kw_only=True):
     base_environment: Mapping[str, str] | None = None
     pending: msgspec.Struct | None = None
     run_as: str | None = None
+    variables: Sequence[Pair] = ()  # of the event of a trigger
     sealed: bytes | None = None
 
 

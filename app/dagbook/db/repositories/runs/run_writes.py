@@ -191,6 +191,7 @@ class NewRun(StartingRun, frozen=True, kw_only=True):
     run: NewRunRow
     definition: DefinitionRow
     slot: Slot | None = None  # the schedule slot that it is started for, completed in the same transaction
+    trigger_event: str | None = None  # the event of a trigger that it is started for, settled in the same transaction
     is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
     is_named: bool = True  # whether its id may be used already: the caller gave it
 

@@ -22,7 +22,7 @@ from dagbook.spec.model import Pair
 _KILL = "kill"
 _INPUTS = frozenset(
     {"params_json", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"}
-    | {"sealed", "pending", "run_as"}
+    | {"sealed", "pending", "run_as", "variables"}
 )
 
 # The state of an attempt, for runs that ended badly: it says whether a step is the reason.
@@ -162,6 +162,7 @@ class CompleteRun(RunRow, frozen=True, kw_only=True):
     source_directory: str | None
     pending: dict[str, Json] | None
     run_as: str | None
+    variables: list[list[str]] | None
 
 
 class EngineFields(msgspec.Struct, frozen=True):

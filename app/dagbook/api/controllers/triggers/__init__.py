@@ -1,0 +1,3 @@
+"""Controllers of triggers and of their hooks."""
+
+__all__ = ["hooks", "triggers"]

@@ -1,0 +1,261 @@
+"""Triggers and their events. An extension of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from litestar import Controller
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from dagbook.accounts.rights import find_permitted, require_dag, sees_dag
+from dagbook.api.dependencies import CurrentCaller, provide_services
+from dagbook.api.params import parameters
+from dagbook.api.presenters.triggers import present_event, present_trigger
+from dagbook.api.routes import delete, get, patch, permission, post
+from dagbook.api.schemas.triggers import (
+    ResumeTrigger,
+    Trigger,
+    TriggerEvent,
+    TriggerEvents,
+    Triggers,
+    TriggerSecret,
+)
+from dagbook.api.services import TriggerServices
+from dagbook.auth.audit_context import Action, Caller
+from dagbook.auth.roles import Requires
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.triggers import events
+from dagbook.db.repositories.triggers.events import TriggerEventFilter, TriggerEventRow
+from dagbook.db.repositories.triggers.triggers import ListedTrigger
+from dagbook.errors import BadRequestError, ForbiddenError, NotFoundError
+from dagbook.identifiers import shorten, strip_suffix
+from dagbook.triggers.requests import ChangeTrigger, NewTrigger
+
+Services = NamedDependency[TriggerServices]
+_MOST = 50
+
+
+async def _present(services: TriggerServices, caller: Caller, rows: Sequence[ListedTrigger]) -> list[Trigger]:
+    """Return triggers as clients see them, with what the caller may do."""
+    names = [row.dag_name or "" for row in rows]
+    changing, running = await find_permitted(services.auth, caller, names, Requires.SYNC, Requires.RUN)
+    return [
+        replace(
+            present_trigger(row, services.zone, queues_enabled=services.queues.enabled, hooks=services.hooks),
+            may_change=name in changing,
+            may_run=name in running,
+        )
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
+async def _present_one(services: TriggerServices, caller: Caller, row: ListedTrigger, secret: str = "") -> Trigger:
+    (found,) = await _present(services, caller, [row])
+    return replace(found, secret=secret or UNSET)
+
+
+async def _visible(services: TriggerServices, caller: Caller, name: str) -> ListedTrigger:
+    """Return a trigger that a caller sees; raises NotFoundError."""
+    row = await services.triggers.require(name)
+    if not await sees_dag(services.auth, caller, row.dag_name):
+        raise NotFoundError(f"there is no trigger named {shorten(name)}")
+    return row
+
+
+async def _require(services: TriggerServices, caller: Caller, name: str, requires: Requires) -> ListedTrigger:
+    """Return a trigger if a caller may do this with its DAG; raises NotFoundError and ForbiddenError."""
+    row = await _visible(services, caller, name)
+    await require_dag(services.auth, caller, row.dag_name or "", requires)
+    return row
+
+
+async def _require_dag(services: TriggerServices, caller: Caller, file_name: str) -> DagRow:
+    """Return a DAG for which a caller may have triggers; raises NotFoundError and ForbiddenError."""
+    dag = await services.triggers.require_dag(strip_suffix(file_name))
+    await require_dag(services.auth, caller, dag.dag_name, Requires.SYNC)
+    return dag
+
+
+def _check_queue(caller: Caller, change: ChangeTrigger) -> None:
+    """Raise ForbiddenError for a queue that may be one of another DAG."""
+    if caller.visibility and change.queue:
+        raise ForbiddenError("queue: your rights are for single DAGs; leave it out, for the queue of the DAG")
+
+
+class TriggersController(Controller):
+    opt = permission(Requires.READ)
+    dependencies = provide_services(TriggerServices)
+
+    @get("/triggers", "listTriggers", narrowed=True)
+    async def list_triggers(self, services: Services, caller: CurrentCaller) -> Triggers:
+        """List the triggers, with how many of their events wait or are dead."""
+        return Triggers(triggers=await _present(services, caller, await services.triggers.find(caller.visibility)))
+
+    @get("/dags/{fileName:str}/triggers", "listDAGTriggers", 404)
+    async def list_of_dag(self, file_name: parameters.FileName, services: Services, caller: CurrentCaller) -> Triggers:
+        """List the triggers of a DAG."""
+        dag = await services.triggers.require_dag(strip_suffix(file_name))
+        return Triggers(triggers=await _present(services, caller, await services.triggers.find_of_dag(dag.file_name)))
+
+    @post(
+        "/triggers",
+        "addTrigger",
+        Requires.SYNC,
+        Action.TRIGGER_CREATE,
+        *(404, 409),
+        status_code=201,
+        checks_grants=True,
+    )
+    async def add(self, data: JSONBody[NewTrigger], services: Services, caller: CurrentCaller) -> Trigger:
+        """Add a trigger; the secret that was made for it is in this answer, and in no later one."""
+        _check_queue(caller, data)
+        dag = await _require_dag(services, caller, data.dag)
+        row, secret = await services.triggers.add(data, dag, caller.actor)
+        return await _present_one(services, caller, row, secret)
+
+    @get("/triggers/{triggerName:str}", "getTrigger", 404, narrowed=True)
+    async def get_trigger(
+        self, trigger_name: parameters.TriggerName, services: Services, caller: CurrentCaller
+    ) -> Trigger:
+        """Return a trigger with its state."""
+        return await _present_one(services, caller, await _visible(services, caller, trigger_name))
+
+    @patch(
+        "/triggers/{triggerName:str}",
+        "changeTrigger",
+        Requires.SYNC,
+        Action.TRIGGER_UPDATE,
+        404,
+        checks_grants=True,
+    )
+    async def change(
+        self,
+        trigger_name: parameters.TriggerName,
+        data: JSONBody[ChangeTrigger],
+        services: Services,
+        caller: CurrentCaller,
+    ) -> Trigger:
+        """Change a trigger; with a new secret the old one is taken for 24 hours, too."""
+        _check_queue(caller, data)
+        await _require(services, caller, trigger_name, Requires.SYNC)
+        dag = None if data.dag is None else await _require_dag(services, caller, data.dag)
+        row = await services.triggers.change(trigger_name, data, dag, caller.actor)
+        return await _present_one(services, caller, row)
+
+    @delete(
+        "/triggers/{triggerName:str}",
+        "deleteTrigger",
+        Requires.SYNC,
+        Action.TRIGGER_DELETE,
+        404,
+        checks_grants=True,
+    )
+    async def remove(self, trigger_name: parameters.TriggerName, services: Services, caller: CurrentCaller) -> None:
+        """Delete a trigger with its events; their runs stay."""
+        await _require(services, caller, trigger_name, Requires.SYNC)
+        await services.triggers.remove(trigger_name, caller.actor)
+
+    @post(
+        "/triggers/{triggerName:str}/secret",
+        "rotateTriggerSecret",
+        Requires.SYNC,
+        Action.TRIGGER_SECRET,
+        404,
+        checks_grants=True,
+    )
+    async def rotate(
+        self,
+        trigger_name: parameters.TriggerName,
+        services: Services,
+        caller: CurrentCaller,
+        data: JSONBody[TriggerSecret | None] = None,
+    ) -> Trigger:
+        """Make a new secret, or take one of the sender; the old one is taken for 24 hours, too."""
+        await _require(services, caller, trigger_name, Requires.SYNC)
+        given = None if data is None or isinstance(data.secret, UnsetType) else data.secret
+        row, secret = await services.triggers.rotate(trigger_name, given, caller.actor)
+        return await _present_one(services, caller, row, secret)
+
+    @post(
+        "/triggers/{triggerName:str}/pause",
+        "pauseTrigger",
+        Requires.RUN,
+        Action.TRIGGER_PAUSE,
+        404,
+        checks_grants=True,
+    )
+    async def pause(self, trigger_name: parameters.TriggerName, services: Services, caller: CurrentCaller) -> Trigger:
+        """Let events wait until the trigger is resumed."""
+        await _require(services, caller, trigger_name, Requires.RUN)
+        return await _present_one(services, caller, await services.triggers.pause(trigger_name, caller.actor))
+
+    @post(
+        "/triggers/{triggerName:str}/resume",
+        "resumeTrigger",
+        Requires.RUN,
+        Action.TRIGGER_RESUME,
+        404,
+        checks_grants=True,
+    )
+    async def resume(
+        self,
+        trigger_name: parameters.TriggerName,
+        services: Services,
+        caller: CurrentCaller,
+        data: JSONBody[ResumeTrigger | None] = None,
+    ) -> Trigger:
+        """Start the events that wait, in order, or discard them."""
+        await _require(services, caller, trigger_name, Requires.RUN)
+        discards = data is not None and data.discard
+        row = await services.triggers.resume(trigger_name, caller.actor, discards=discards)
+        return await _present_one(services, caller, row)
+
+    @get("/triggers/{triggerName:str}/events", "listTriggerEvents", 404, narrowed=True)
+    async def list_events(
+        self,
+        trigger_name: parameters.TriggerName,
+        services: Services,
+        caller: CurrentCaller,
+        event_state: parameters.EventState = None,
+        cursor: parameters.AlertCursor = None,
+    ) -> TriggerEvents:
+        """List the events of a trigger, the newest first."""
+        trigger = await _visible(services, caller, trigger_name)
+
+        def read(connection: ReadConnection) -> Sequence[TriggerEventRow] | None:
+            last = events.get(connection, trigger.id, cursor.replace("\0", "")) if cursor else None
+            if cursor and last is None:
+                return None
+            before = None if last is None else (last.received_at, last.id)
+            wanted = TriggerEventFilter(trigger_id=trigger.id, state=event_state, before=before)
+            return events.find_page(connection, wanted, _MOST + 1)
+
+        rows = await services.database.read(read)
+        if rows is None:
+            raise BadRequestError(f"cursor: {shorten(cursor or '')} is not valid; use nextCursor of a response")
+        shown = [
+            present_event(row, trigger, services.zone, queues_enabled=services.queues.enabled) for row in rows[:_MOST]
+        ]
+        return TriggerEvents(events=shown, next_cursor=rows[_MOST - 1].id if len(rows) > _MOST else UNSET)
+
+    @get("/triggers/{triggerName:str}/events/{eventId:str}", "getTriggerEvent", 404, narrowed=True)
+    async def get_event(
+        self,
+        trigger_name: parameters.TriggerName,
+        event_id: parameters.EventId,
+        services: Services,
+        caller: CurrentCaller,
+    ) -> TriggerEvent:
+        """Return an event with its headers and params."""
+        trigger = await _visible(services, caller, trigger_name)
+        key = event_id.replace("\0", "")
+        row = await services.database.read_inline(lambda connection: events.get(connection, trigger.id, key))
+        if row is None:
+            raise NotFoundError(f"the trigger {shorten(trigger_name)} has no event {shorten(event_id)}")
+        enabled = services.queues.enabled
+        return await asyncio.to_thread(present_event, row, trigger, services.zone, queues_enabled=enabled)

@@ -1,0 +1,64 @@
+"""Triggers and their events: rows to schemas. Pure."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, tzinfo
+
+from msgspec import UNSET, UnsetType
+
+from dagbook.api.presenters.fields import or_unset, precise_time, present_row
+from dagbook.api.schemas.triggers import ReceivedEvent, Trigger, TriggerEvent
+from dagbook.db.repositories.triggers import events
+from dagbook.db.repositories.triggers.events import Received, TriggerEventRow
+from dagbook.db.repositories.triggers.triggers import ListedTrigger
+from dagbook.triggers import values
+from dagbook.triggers.dispatch import message_of, waits_for
+from dagbook.triggers.values import UnusableError
+
+_WITH_RUN = (events.WAITING, events.STARTED)
+
+
+def present_trigger(row: ListedTrigger, zone: tzinfo, *, queues_enabled: bool, hooks: str) -> Trigger:
+    """Return a trigger as clients see it; what the caller may do is added by the controller."""
+    return present_row(
+        Trigger,
+        row,
+        zone,
+        dag=or_unset(row.file_name),
+        waits_for=or_unset(waits_for(row, queues_enabled=queues_enabled)),
+        path=f"{hooks}/{row.name}" if row.scheme else UNSET,
+        may_change=False,
+        may_run=False,
+    )
+
+
+def present_event(row: TriggerEventRow, trigger: ListedTrigger, zone: tzinfo, *, queues_enabled: bool) -> TriggerEvent:
+    """Return an event as clients see it, without its body."""
+    waits = waits_for(trigger, queues_enabled=queues_enabled) if row.state == events.WAITING else ""
+    params: dict[str, str] | UnsetType = UNSET
+    if row.body is not None:
+        with suppress(UnusableError):
+            params = {pair.name: pair.value for pair in values.find_params(trigger.params, message_of(row))}
+    return present_row(
+        TriggerEvent,
+        row,
+        zone,
+        trigger=trigger.name,
+        received_at=precise_time(row.received_at, zone),
+        params=params,
+        reason=or_unset(row.reason or waits),
+        dag_run_id=row.id if row.state in _WITH_RUN else UNSET,
+    )
+
+
+def present_received(received: Received) -> ReceivedEvent:
+    """Return what the sender of an event is told."""
+    return present_row(
+        ReceivedEvent,
+        received,
+        UTC,
+        event_id=received.id,
+        dag_run_id=received.id if received.state in _WITH_RUN else UNSET,
+        duplicate=or_unset(received.is_duplicate),
+    )

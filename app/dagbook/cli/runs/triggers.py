@@ -1,0 +1,235 @@
+"""``dagbook triggers``: what starts runs from outside, and what became of each event."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import click
+import msgspec
+
+from dagbook.api.schemas.triggers import Trigger, TriggerEvent, TriggerEvents, Triggers
+from dagbook.cli.api import Api, segment, with_api
+from dagbook.cli.commands import ListingGroup, read_secret
+from dagbook.cli.output import count_of, print_table, report
+from dagbook.cli.transport import Mode
+
+_TRIGGERS = "/triggers"
+_SETTINGS = ("header", "prefix", "encoding", "time_header", "signed", "repeats", "key")
+_name = click.argument("name", metavar="NAME")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _with_options(function: F) -> F:
+    """Add the options that both ``add`` and ``set`` have."""
+    options = (
+        click.option("--filter", "filters", multiple=True, metavar="TEXT", help="A condition, as 'json:/ref = main'."),
+        click.option("--param", "params", multiple=True, metavar="NAME=POINTER", help="A param, as SHA=json:/after."),
+        click.option("--queue", metavar="QUEUE", help="The queue of the runs, if not that of the DAG."),
+        click.option("--priority", type=int, metavar="N", help="Their priority in it."),
+        click.option("--per-minute", type=int, metavar="N", help="Requests that are taken in a minute; 120."),
+        click.option("--max-bytes", type=int, metavar="N", help="The longest body; 1 MiB."),
+        click.option("--max-waiting", type=int, metavar="N", help="Queued runs, beyond which events wait; 1000."),
+        click.option("--collapse/--no-collapse", default=None, help="Of several events that wait, start the newest."),
+        click.option("--secret-file", metavar="FILE", help="A secret that the sender has made; - reads stdin."),
+        click.option("--key", metavar="POINTER", help="Where the body has the id of an event, as json:/id."),
+        click.option("--header", metavar="NAME", help="hmac: the header of the signature."),
+        click.option("--prefix", metavar="TEXT", help="hmac: what stands before the signature, as sha256=."),
+        click.option("--encoding", type=click.Choice(["hex", "base64"]), help="hmac: that of the signature; hex."),
+        click.option("--time-header", metavar="NAME", help="hmac: the header of the time that is signed."),
+        click.option("--signed", metavar="TEMPLATE", help="hmac: what is signed; {body}, or v0:{time}:{body}."),
+        click.option("--repeats/--no-repeats", default=None, help="hmac: take a body again that was taken already."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _body_of(options: dict[str, object]) -> dict[str, object]:
+    """Return the body of a request from options: those that are given."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    settings = {_in_json(name): given.pop(name) for name in _SETTINGS if name in given}
+    if isinstance(file := given.pop("secret_file", None), str):
+        given["secret"] = read_secret(file)
+    if isinstance(pairs := given.pop("params", None), tuple):
+        given["params"] = dict(_pair(each) for each in pairs if each)
+    if isinstance(filters := given.pop("filters", None), tuple):
+        given["filters"] = [each for each in filters if each]
+    body = {_in_json(name): value for name, value in given.items()}
+    return body | {"settings": settings} if settings else body
+
+
+def _in_json(name: str) -> str:
+    """Return the name of an option in JSON."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, pointer = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--param: {text!r} is no mapping; write NAME=json:/a/b or NAME=header:X")
+    return name, pointer
+
+
+@click.group(cls=ListingGroup, example="dagbook triggers add push --dag build --webhook github")
+def triggers() -> None:
+    """Start runs by what programs of others send. Goes through the server if one is running.
+
+    Without a command it prints the triggers.
+    """
+
+
+@triggers.command("list", example="dagbook triggers list")
+@with_api()
+async def list_triggers(api: Api) -> None:
+    """Print the triggers, with how many events wait or are dead."""
+    found = await api.get(_TRIGGERS, Triggers)
+    rows = [
+        (
+            *(each.name, each.dag or "", each.scheme or each.kind),
+            each.waits_for or each.problem or ("ready" if each.dag else "the DAG was deleted"),
+            *(str(each.waiting), str(each.dead), each.last_event_at or ""),
+        )
+        for each in found.triggers
+    ]
+    none = "there is no trigger; `dagbook triggers add NAME --dag DAG --webhook SCHEME` adds one"
+    print_table(("NAME", "DAG", "KIND", "STATE", "WAITING", "DEAD", "LAST EVENT"), rows, found, none)
+
+
+@triggers.command(example="dagbook triggers show push")
+@_name
+@with_api()
+async def show(api: Api, *, name: str) -> None:
+    """Print a trigger; its secret is never shown."""
+    _print_all(await api.get(_path(name), Trigger))
+
+
+@triggers.command(example="dagbook triggers add push --dag build --webhook github --param SHA=json:/after")
+@_name
+@click.option("--dag", required=True, metavar="DAG", help="The stored DAG that is started.")
+@click.option("--webhook", "scheme", required=True, metavar="SCHEME", help="How the sender shows who it is.")
+@_with_options
+@with_api()
+def add(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
+    """Add the trigger NAME: a webhook with a SCHEME.
+
+    SCHEME is token, standard, github, gitlab, stripe or hmac. The secret is printed once, unless the sender has made it
+    and it is given by --secret-file. A param whose NAME ends in ! must be found in the event.
+    """
+    body = {"name": name, **_body_of(options)}
+
+    async def work() -> None:
+        found = await api.post(_TRIGGERS, Trigger, body)
+        report("\n".join([f"trigger {found.name}: POST {found.path}", *_secret(found)]), found)
+
+    return work()
+
+
+@triggers.command("set", example="dagbook triggers set push --filter 'json:/ref = refs/heads/main'")
+@_name
+@click.option("--dag", metavar="DAG", help="The stored DAG that is started.")
+@_with_options
+@with_api()
+def set_options(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
+    """Change options of the trigger NAME; those that are not given stay.
+
+    Filters and params replace all that there were; an empty one removes all. The secret before is taken for 24 hours,
+    too.
+    """
+    body = _body_of(options)
+    if not body:
+        raise click.UsageError("give at least one option to change")
+
+    async def work() -> None:
+        if isinstance(settings := body.get("settings"), dict):
+            body["settings"] = (await api.get(_path(name), Trigger)).settings | settings
+        report(f"changed the trigger {name}", await api.patch(_path(name), Trigger, body))
+
+    return work()
+
+
+@triggers.command(example="dagbook triggers remove push")
+@_name
+@with_api()
+async def remove(api: Api, *, name: str) -> None:
+    """Remove the trigger NAME with its events; their runs stay."""
+    await api.act("DELETE", _path(name))
+    report(f"removed the trigger {name}", {"removed": name})
+
+
+@triggers.command(example="dagbook triggers secret push")
+@_name
+@click.option("--secret-file", metavar="FILE", help="A secret that the sender has made; - reads stdin.")
+@with_api()
+def secret(api: Api, /, *, name: str, secret_file: str | None) -> Awaitable[None]:
+    """Make a new secret for the trigger NAME and print it; the one before is taken for 24 hours, too."""
+    body = {} if secret_file is None else {"secret": read_secret(secret_file)}
+
+    async def work() -> None:
+        found = await api.post(f"{_path(name)}/secret", Trigger, body)
+        report("\n".join(_secret(found)) or f"changed the secret of the trigger {name}", found)
+
+    return work()
+
+
+@triggers.command(example="dagbook triggers pause push")
+@_name
+@with_api(mode=Mode.QUEUE)
+async def pause(api: Api, *, name: str) -> None:
+    """Keep the events of the trigger NAME, and start none until it is resumed."""
+    report(f"paused the trigger {name}: its events wait", await api.post(f"{_path(name)}/pause", Trigger))
+
+
+@triggers.command(example="dagbook triggers resume push")
+@_name
+@click.option("--discard", is_flag=True, help="Discard the events that wait, instead of starting them.")
+@with_api(mode=Mode.QUEUE)
+async def resume(api: Api, *, name: str, discard: bool) -> None:
+    """Start the events of the trigger NAME again, those that wait first."""
+    waiting = (await api.get(_path(name), Trigger)).waiting
+    found = await api.post(f"{_path(name)}/resume", Trigger, {"discard": discard})
+    what = f"; {count_of(waiting, 'event')} {'discarded' if discard else 'to start'}" if waiting else ""
+    report(f"resumed the trigger {name}{what}", found)
+
+
+@triggers.command(example="dagbook triggers events push --state dead")
+@_name
+@click.option("--state", default="", metavar="STATE", help="Events of this state only, as waiting, started or dead.")
+@with_api()
+async def events(api: Api, *, name: str, state: str) -> None:
+    """Print the events of the trigger NAME, the newest first, at most 50."""
+    found = await api.get(f"{_path(name)}/events", TriggerEvents, {"state": state} if state else None)
+    rows = [
+        (each.id, each.received_at, each.key, each.state, each.reason or "", each.dag_run_id or "")
+        for each in found.events
+    ]
+    print_table(("ID", "TIME", "KEY", "STATE", "REASON", "RUN"), rows, found, "there is no such event")
+
+
+@triggers.command(example="dagbook triggers event 0192f3c0-7a1e-7c3b-9d2f-5a6b7c8d9e0f")
+@click.argument("event_id", metavar="ID")
+@with_api()
+async def event(api: Api, *, event_id: str) -> None:
+    """Print an event, with its headers and what the mapping of params gives."""
+    for trigger in (await api.get(_TRIGGERS, Triggers)).triggers:
+        found = await api.find(f"{_path(trigger.name)}/events/{segment(event_id)}", TriggerEvent)
+        if found is not None:
+            _print_all(found)
+            return
+    raise click.ClickException(f"no trigger has an event {event_id!r}; `dagbook triggers events NAME` has their ids")
+
+
+def _path(name: str) -> str:
+    return f"{_TRIGGERS}/{segment(name)}"
+
+
+def _secret(found: Trigger) -> Iterable[str]:
+    return [f"secret (shown once): {found.secret}"] if found.secret else []
+
+
+def _print_all(found: Trigger | TriggerEvent) -> None:
+    """Print everything about a trigger or an event."""
+    values = msgspec.to_builtins(found).items()
+    rows = [(name, each if isinstance(each, str) else msgspec.json.encode(each).decode()) for name, each in values]
+    print_table(("FIELD", "VALUE"), rows, found)

@@ -1,0 +1,3 @@
+"""Triggers and their events."""
+
+__all__ = ["events", "triggers"]

@@ -1,0 +1,3 @@
+"""Triggers: what is received from outside becomes an event, and each event is one run, or says why not."""
+
+__all__ = ["dispatch", "intake", "requests", "service", "values"]

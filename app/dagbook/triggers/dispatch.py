@@ -1,0 +1,170 @@
+"""The loop that starts what waits: each event becomes a queued run, in the commit that settles it, or is dead.
+
+Any number of servers may do so at once: an event is settled by the first one, and the others go on with the next. The
+events of a trigger are started one after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from dagbook.background import BackgroundLoop
+from dagbook.clock import Clock
+from dagbook.db.compression import decompress_bytes
+from dagbook.db.database import TRIGGERS, Database, ReadConnection
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.triggers import events, triggers
+from dagbook.db.repositories.triggers.events import TriggerEventRow
+from dagbook.db.repositories.triggers.triggers import TriggerRow
+from dagbook.engine.admission import Admission
+from dagbook.errors import AppError, UnavailableError
+from dagbook.runs.model import StartOptions
+from dagbook.runs.service.run_service import EventSettledError, RunService
+from dagbook.spec.model import Pair
+from dagbook.spec.params.param_text import GivenParams
+from dagbook.triggers import values
+from dagbook.triggers.values import QUICK_BYTES, Message, UnusableError
+
+_log = logging.getLogger(__name__)
+_POLL_SECONDS, _FULL_SECONDS, _BACK_OFF_SECONDS = 5.0, 1.0, 1.0
+_AT_A_TIME = 8  # triggers
+_MOST_EVENTS = 50  # of a trigger in a round
+NO_DAG = "the DAG was deleted"
+
+
+class TriggerDispatcher:
+    """Starts the events of the triggers of a database."""
+
+    def __init__(self, database: Database, run_service: RunService, now: Clock, *, queues_enabled: bool) -> None:
+        self._database = database
+        self._run_service = run_service
+        self._now = now
+        self._queues_enabled = queues_enabled
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
+        self._pause = _POLL_SECONDS
+        self._loop = BackgroundLoop(
+            "triggers",
+            self.run_once,
+            every_seconds=lambda: self._pause,
+            failure="events of triggers could not be started; it is tried again",
+            expected=(DatabaseUnavailable, UnavailableError),
+            back_off_seconds=_BACK_OFF_SECONDS,
+        )
+        self.wake = self._loop.wake
+        database.on_commit(lambda changed: self.wake() if TRIGGERS in changed else None)
+
+    def start(self) -> None:
+        """Start with a round at once: an earlier process may have left something."""
+        self._loop.start(0.0)
+
+    async def stop(self) -> None:
+        """Stop after the active round; harmless without a start."""
+        await self._loop.stop()
+
+    async def run_once(self) -> None:
+        """Start what may be started now."""
+        self._pause = _POLL_SECONDS
+        ready = await self._database.read_inline(triggers.find_ready)
+        done = await asyncio.gather(*(self._serve(each) for each in ready), return_exceptions=True)
+        for error in done:
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _serve(self, trigger: TriggerRow) -> None:
+        """Start events of a trigger, the oldest first, as far as there is room for them in the queue."""
+        if waits_for(trigger, queues_enabled=self._queues_enabled):
+            return
+        async with self._turns:
+            queued, active = await self._database.read_inline(events.count_runs, trigger.id)
+            room = min(trigger.max_waiting - queued, _MOST_EVENTS)
+            if trigger.collapse:
+                room = await self._collapse(trigger, active)
+            if room <= 0:
+                self._pause = min(self._pause, _FULL_SECONDS)  # nothing says when a run has left the queue
+                return
+            waiting = await self._database.read_inline(events.find_waiting, trigger.id, room)
+            for event in waiting:
+                if self._loop.is_stopping:
+                    return
+                await self._start(trigger, event.id)
+            if len(waiting) == room:
+                self.wake()
+
+    async def _collapse(self, trigger: TriggerRow, active: int) -> int:
+        """Let the newest event supersede the older ones; returns how many may start: one while no run is there."""
+
+        def read(connection: ReadConnection) -> TriggerEventRow | None:
+            return events.get_newest_waiting(connection, trigger.id)
+
+        newest = await self._database.read_inline(read)
+        if newest is not None:
+            await self._database.write(events.supersede, newest, self._now())
+        return 0 if active else 1
+
+    async def _start(self, trigger: TriggerRow, event_id: str) -> None:
+        event = await self._database.read_inline(events.get, trigger.id, event_id)
+        if event is None or event.state != events.WAITING:  # another server was faster
+            return
+        try:
+            await self._enqueue(trigger, event)
+        except EventSettledError:
+            return
+        except (DatabaseUnavailable, UnavailableError):
+            raise
+        except (UnusableError, AppError) as error:
+            await self._bury(event, error.message if isinstance(error, AppError) else str(error))
+        except Exception as error:  # noqa: BLE001 - one event that fails must not block the others
+            _log.exception("an event of the trigger %s could not be started", trigger.name)
+            await self._bury(event, f"the run could not be started: {error}")
+
+    async def _enqueue(self, trigger: TriggerRow, event: TriggerEventRow) -> None:
+        def evaluate() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+            message, has_mapping = message_of(event), bool(trigger.params)
+            variables = values.make_variables(trigger.name, event.id, message, has_mapping=has_mapping)
+            return values.find_params(trigger.params, message), variables
+
+        is_quick = event.body_bytes <= QUICK_BYTES
+        params, variables = evaluate() if is_quick else await asyncio.to_thread(evaluate)
+        start = StartOptions(
+            params=GivenParams.of_pairs(params),
+            run_id=event.id,
+            queue=trigger.queue,
+            priority=trigger.priority,
+            admission=Admission.UNLIMITED,
+            trigger=trigger.kind,
+            edits=False,
+            event=event.id,
+            variables=variables,
+        )
+        await self._run_service.enqueue_stored(await self._read_dag(trigger), start)
+
+    async def _read_dag(self, trigger: TriggerRow) -> DagRow:
+        key = trigger.dag_id
+        dag = None if key is None else await self._database.read_inline(dags.get_by_key, key)
+        if dag is None:
+            raise UnusableError(NO_DAG)
+        return dag
+
+    async def _bury(self, event: TriggerEventRow, reason: str) -> None:
+        """Let an event be dead, with the reason."""
+        bury = partial(events.settle, event_id=event.id, state=events.DEAD, reason=reason, at=self._now())
+        await self._database.write(bury)
+
+
+def waits_for(trigger: TriggerRow, *, queues_enabled: bool) -> str:
+    """Return why the events of a trigger wait, or ""; without its DAG they do not: they are dead."""
+    if trigger.paused_at is not None:
+        return "the trigger is paused"
+    if trigger.suspended:
+        return "the DAG is suspended"
+    return "" if queues_enabled else "queues are switched off here (queues_enabled)"
+
+
+def message_of(event: TriggerEventRow) -> Message:
+    """Return what is kept of an event."""
+    body = None if event.body is None else decompress_bytes(event.body)
+    return Message(headers=event.headers, body=body, content_type=event.content_type or "", item=event.item or {})

@@ -1,0 +1,58 @@
+"""What triggers are given by a request, and what is stored of that."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MOST_FILTERS, MOST_PARAMS, LONGEST_TEXT = 20, 50, 500
+_Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Options of a webhook. All but ``key`` are of the scheme ``hmac``.
+
+    ``signed`` is what is signed, in which ``{body}`` and ``{time}`` stand for the body and for the header
+    ``timeHeader``. ``key`` is where the body has the id of an event, such as ``json:/id``. ``repeats`` admits the same
+    signed body again, which is else the same event.
+    """
+
+    header: _Text = ""
+    prefix: _Text = ""
+    encoding: Literal["hex", "base64"] = "hex"
+    time_header: _Text = ""
+    signed: _Text = ""
+    repeats: bool = False
+    key: _Text = ""
+
+
+class ChangeTrigger(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is changed of a trigger.
+
+    ``params`` has a pointer for each name, such as ``json:/after``; a name that ends in ``!`` must be found. All
+    ``filters`` must hold, such as ``json:/ref = refs/heads/main``. ``secret`` is one that the sender has made. ``dag``
+    is the file name of the DAG.
+    """
+
+    dag: str | None = None
+    settings: WebhookSettings | None = None
+    params: Annotated[dict[str, _Text], Meta(max_length=MOST_PARAMS)] | None = None
+    filters: Annotated[list[_Text], Meta(max_length=MOST_FILTERS)] | None = None
+    queue: str | None = None
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] | None = None
+    per_minute: Annotated[int, Meta(ge=1, le=60_000)] | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=1 << 30)] | None = None
+    max_waiting: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    collapse: bool | None = None
+    secret: str | None = None
+
+
+class NewTrigger(ChangeTrigger, frozen=True, kw_only=True, rename="camel"):
+    """A trigger to add: a webhook with a scheme."""
+
+    name: str
+    dag: str
+    kind: str = "webhook"
+    scheme: str = ""

@@ -1,0 +1,100 @@
+"""``dagbook triggers``: each command, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.program import CommandResult
+
+Command = Callable[..., CommandResult]
+PUSH = ("triggers", "add", "push", "--dag", "build", "--webhook", "github")
+
+
+@pytest.fixture
+def build(command: Command, tmp_path: Path) -> Command:
+    """A stored DAG, and the program."""
+    (tmp_path / "build.yaml").write_text("steps: [{name: a, command: 'true'}]\n")
+    assert command("dag", "save", tmp_path / "build.yaml").status == 0
+    return command
+
+
+def shown(command: Command, name: str = "push") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(command("triggers", "show", name, "--json").out)
+    return found
+
+
+def test_a_trigger_is_added_with_its_address_and_its_secret_once(build: Command) -> None:
+    assert "there is no trigger; `dagbook triggers add" in build("triggers").out
+    added = build(*PUSH, "--filter", "json:/ref = main", "--param", "SHA=json:/after", "--param", "A!=header:X-A")
+    address, secret = added.out.splitlines()
+    assert (added.status, address) == (0, "trigger push: POST /api/v2/hooks/push")
+    assert secret.startswith("secret (shown once): ")
+    assert secret.split()[-1] not in build("triggers", "show", "push").out
+    head, row = build("triggers").out.splitlines()
+    assert head.split() == ["NAME", "DAG", "KIND", "STATE", "WAITING", "DEAD", "LAST", "EVENT"]
+    assert row.split() == ["push", "build", "github", "ready", "0", "0"]
+    found = shown(build)
+    assert (found["filters"], found["params"]) == (
+        ["json:/ref = main"],
+        {"SHA": "json:/after", "A!": "header:X-A"},
+    )
+    assert "there is no such event" in build("triggers", "events", "push").out
+    assert build("triggers", "event", "x").err == (
+        "Error: no trigger has an event 'x'; `dagbook triggers events NAME` has their ids\n"
+    )
+
+
+def test_options_are_changed_and_the_others_stay(build: Command, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a secret of the sender\n")
+    own = ("--secret-file", tmp_path / "secret", "--header", "X-Sig", "--time-header", "X-Time", "--repeats")
+    added = build("triggers", "add", "slack", "--dag", "build", "--webhook", "hmac", *own)
+    assert (added.status, added.out) == (0, "trigger slack: POST /api/v2/hooks/slack\n")
+    changed = build("triggers", "set", "slack", "--prefix", "v0=", "--per-minute", "7", "--collapse", "--no-repeats")
+    assert (changed.status, changed.out) == (0, "changed the trigger slack\n"), changed.err
+    found = shown(build, "slack")
+    assert found["settings"] == {
+        "header": "X-Sig",
+        "prefix": "v0=",
+        "timeHeader": "X-Time",
+        "signed": "v0:{time}:{body}",
+    }
+    assert (found["perMinute"], found["collapse"], found["maxBytes"]) == (7, True, 1 << 20)
+    assert build("triggers", "set", "slack").status == 1
+    for options in (("--filter", "json:/a exists", "--param", "A=json:/a"), ("--filter", "", "--param", "")):
+        assert build("triggers", "set", "slack", *options).status == 0
+    found = shown(build, "slack")
+    assert (found["filters"], found["params"]) == ([], {})
+
+
+def test_a_trigger_is_paused_resumed_rotated_and_removed(build: Command, tmp_path: Path) -> None:
+    before = build(*PUSH).out.split()[-1]
+    assert build("triggers", "pause", "push").out == "paused the trigger push: its events wait\n"
+    assert "the trigger is paused" in build("triggers").out
+    assert build("triggers", "resume", "push").out == "resumed the trigger push\n"
+    rotated = build("triggers", "secret", "push").out
+    assert (rotated.startswith("secret (shown once): "), rotated.split()[-1] != before) == (True, True)
+    (tmp_path / "secret").write_text("a secret of the sender\n")
+    own = build("triggers", "secret", "push", "--secret-file", tmp_path / "secret").out
+    assert own == "changed the secret of the trigger push\n"
+    assert build("triggers", "remove", "push").out == "removed the trigger push\n"
+    assert build("triggers", "show", "push").err == "Error: there is no trigger named 'push'\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--param", "SHA"), "--param: 'SHA' is no mapping; write NAME=json:/a/b or NAME=header:X"),
+        (("--param", "PATH=json:/a"), "params: PATH: programs read variables of such names"),
+        (("--filter", "x"), "filters: 'x' is no filter"),
+        (("--header", "X-Sig"), "settings: the scheme github knows where its signature is"),
+        (("--secret-file", "/nothing"), "--secret-file: /nothing cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_option(build: Command, options: tuple[str, ...], message: str) -> None:
+    refused = build(*PUSH, *options)
+    assert (refused.status, message in refused.err) == (1, True), refused.err

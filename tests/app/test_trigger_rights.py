@@ -1,0 +1,130 @@
+"""Who sees and changes which triggers, and who may start something by them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from dagbook.accounts.access import GrantRequest
+from dagbook.accounts.users import UserChanges
+from dagbook.auth.roles import Role, UserScope
+from tests.app.people import ROOT, People, code_of, serving_people
+from tests.app.trigger_scene import SHOW, signature_of
+from tests.waiting import wait_until
+
+HIDDEN, FORBIDDEN = (404, "not_found"), (403, "forbidden")
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """Clients of an admin, of users with a role, and of one with a grant as manager for the DAG ``mine``."""
+
+    admin: httpx.AsyncClient
+    viewer: httpx.AsyncClient
+    operator: httpx.AsyncClient
+    manager: httpx.AsyncClient
+    granted: httpx.AsyncClient
+
+
+@pytest.fixture
+async def people(database_url: str, tmp_path: Path) -> AsyncIterator[People]:
+    async with serving_people(database_url, tmp_path / "home") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def staff(people: People) -> AsyncIterator[Staff]:
+    """Two DAGs with a trigger each."""
+    async with AsyncExitStack() as stack:
+        admin, viewer, operator, manager = [
+            await stack.enter_async_context(people.client((await people.add(role)).token))
+            for role in (Role.ADMIN, Role.VIEWER, Role.OPERATOR, Role.MANAGER)
+        ]
+        person = await people.add(Role.VIEWER)
+        auth = people.server.services.accounts.auth
+        await auth.access.create_grant(GrantRequest(user_id=person.id, role=Role.MANAGER, pattern="mine"), ROOT)
+        await auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
+        granted = await stack.enter_async_context(people.client(await people.login(person.name)))
+        for name in ("mine", "other"):
+            assert (await admin.post("/dags", json={"name": name, "spec": SHOW})).status_code == 201
+            added = await admin.post("/triggers", json={"name": name, "dag": name, "scheme": "github"})
+            assert added.status_code == 201, added.text
+        yield Staff(admin, viewer, operator, manager, granted)
+
+
+async def test_triggers_follow_grants(staff: Staff) -> None:
+    seen = {}
+    for who in ("admin", "viewer", "granted"):
+        client: httpx.AsyncClient = getattr(staff, who)
+        found = (await client.get("/triggers")).json()["triggers"]
+        seen[who] = [(each["name"], each["mayChange"], each["mayRun"]) for each in found]
+    assert seen == {
+        "admin": [("mine", True, True), ("other", True, True)],
+        "viewer": [("mine", False, False), ("other", False, False)],
+        "granted": [("mine", True, True)],
+    }
+    for path in ("/triggers/other", "/triggers/other/events", "/triggers/other/events/x", "/dags/other/triggers"):
+        assert code_of(await staff.granted.get(path)) == HIDDEN
+    for method, path in (("PATCH", ""), ("DELETE", ""), ("POST", "/secret"), ("POST", "/pause"), ("POST", "/resume")):
+        answer = await staff.granted.request(method, f"/triggers/other{path}", json=None if method == "DELETE" else {})
+        assert code_of(answer) == HIDDEN
+
+
+async def test_managers_change_triggers_and_operators_pause_them(staff: Staff) -> None:
+    new = {"name": "new", "dag": "mine", "scheme": "token"}
+    for client in (staff.viewer, staff.operator):
+        assert code_of(await client.post("/triggers", json=new)) == FORBIDDEN
+        for method, path in (("PATCH", ""), ("DELETE", ""), ("POST", "/secret")):
+            answer = await client.request(method, f"/triggers/mine{path}", json=None if method == "DELETE" else {})
+            assert code_of(answer) == FORBIDDEN
+    for path in ("pause", "resume"):
+        assert code_of(await staff.viewer.post(f"/triggers/mine/{path}")) == FORBIDDEN
+        for client in (staff.operator, staff.granted):
+            assert (await client.post(f"/triggers/mine/{path}")).is_success
+    for client in (staff.manager, staff.granted):
+        assert (await client.post("/triggers", json=new)).status_code == 201
+        assert (await client.post("/triggers/new/secret")).is_success
+        assert (await client.patch("/triggers/new", json={"perMinute": 1})).is_success
+        assert (await client.delete("/triggers/new")).status_code == 204
+
+
+async def test_who_has_grants_has_triggers_for_these_dags_in_their_queues(staff: Staff) -> None:
+    foreign = {"name": "new", "dag": "other", "scheme": "token"}
+    assert code_of(await staff.granted.post("/triggers", json=foreign)) == HIDDEN
+    assert code_of(await staff.granted.patch("/triggers/mine", json={"dag": "other"})) == HIDDEN
+    queued = {"name": "new", "dag": "mine", "scheme": "token", "queue": "other"}
+    assert code_of(await staff.granted.post("/triggers", json=queued)) == FORBIDDEN
+    assert code_of(await staff.granted.patch("/triggers/mine", json={"queue": "other"})) == FORBIDDEN
+    assert (await staff.manager.post("/triggers", json=queued)).status_code == 201
+
+
+async def test_a_hook_takes_signatures_and_no_login(staff: Staff) -> None:
+    body = b"{}"
+    for client in (staff.admin, staff.granted):
+        assert (await client.post("/hooks/mine", content=body)).status_code == 401
+    secret = (await staff.manager.post("/triggers/mine/secret")).json()["secret"]
+    signed = {"X-Hub-Signature-256": signature_of(secret, body), "Authorization": ""}
+    event = (await staff.viewer.post("/hooks/mine", content=body, headers=signed)).json()
+
+    async def started() -> bool:
+        return (await staff.viewer.get(f"/dag-runs/mine/{event['dagRunId']}")).status_code == 200
+
+    await wait_until(started)
+    shown = (await staff.viewer.get(f"/triggers/mine/events/{event['eventId']}")).json()
+    assert (shown["state"], "body" in shown) == ("started", False)
+
+
+async def test_changes_are_audited_and_events_are_not(staff: Staff) -> None:
+    secret = (await staff.manager.post("/triggers/mine/secret")).json()["secret"]
+    for number in range(2):
+        body = str(number).encode()
+        headers = {"X-Hub-Signature-256": signature_of(secret, body)}
+        assert (await staff.viewer.post("/hooks/mine", content=body, headers=headers)).status_code == 202
+    entries = (await staff.admin.get("/audit")).json()["entries"]
+    found = [each["action"] for each in entries if each["action"].startswith(("trigger", "run"))]
+    assert found == ["trigger.secret", "trigger.create", "trigger.create"]
+    assert secret not in (await staff.admin.get("/audit")).text
