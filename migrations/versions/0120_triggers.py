@@ -1,6 +1,6 @@
 """Triggers: what may start runs from outside, their events, what looks have seen; variables of runs of events.
 
-Revision ID: 0124
+Revision ID: 0120
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from sqlalchemy.types import TypeEngine
 
 from dagbook.db.migrations.migration_support import migration
 
-revision = "0124"
+revision = "0120"
 down_revision: str | None = "0119"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-TRIGGERS = ("0100", "0103", "0112", "0119", "0124")
+TRIGGERS = ("0100", "0103", "0112", "0119", "0120")
 BEFORE = ("0100", "0103", "0112", "0119")
 # Column types and words of this revision, copied from the models, so that later changes of the models do not change it.
 COLUMN_TYPES: dict[str, TypeEngine[Any]] = {
