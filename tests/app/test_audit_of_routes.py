@@ -23,6 +23,7 @@ from dagbook.json_values import Json
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
+from tests.app.trigger_scene import signature_of
 from tests.executors.web import Web, plain
 from tests.waiting import wait_until
 
@@ -659,6 +660,30 @@ async def pause_trigger(scene: Scene) -> str:
 @case(("POST", "/triggers/{triggerName}/resume"))
 async def resume_trigger(scene: Scene) -> str:
     await scene.do("POST", f"{await trigger_of(scene)}/resume", discard=True)
+    return scene.name
+
+
+async def event_of(scene: Scene) -> str:
+    """Send an event, which waits; returns its path."""
+    path = await trigger_of(scene)
+    secret = (await scene.ok("POST", f"{path}/secret"))["secret"]
+    await scene.ok("POST", f"{path}/pause")
+    headers = {"X-Hub-Signature-256": signature_of(secret, b"{}"), "Authorization": ""}
+    answer = await scene.client.post(f"/hooks/{scene.name}", content=b"{}", headers=headers)
+    return f"{path}/events/{answer.json()['eventId']}"
+
+
+@case(("POST", "/triggers/{triggerName}/events/{eventId}/discard"))
+async def discard_event(scene: Scene) -> str:
+    await scene.do("POST", f"{await event_of(scene)}/discard")
+    return scene.name
+
+
+@case(("POST", "/triggers/{triggerName}/events/{eventId}/replay"))
+async def replay_event(scene: Scene) -> str:
+    path = await event_of(scene)
+    await scene.ok("POST", f"{path}/discard")
+    await scene.do("POST", f"{path}/replay")
     return scene.name
 
 

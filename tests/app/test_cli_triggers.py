@@ -98,3 +98,28 @@ def test_a_trigger_is_paused_resumed_rotated_and_removed(build: Command, tmp_pat
 def test_what_is_wrong_is_named_with_its_option(build: Command, options: tuple[str, ...], message: str) -> None:
     refused = build(*PUSH, *options)
     assert (refused.status, message in refused.err) == (1, True), refused.err
+
+
+def test_an_event_is_tried_out_without_a_server(build: Command, tmp_path: Path) -> None:
+    build(*PUSH, "--param", "SHA=json:/after", "--filter", "header:X-Kind = a")
+    (tmp_path / "sample.json").write_text('{"after": "4f1c"}')
+    tried = build("triggers", "test", "push", "--body", tmp_path / "sample.json", "--header", "X-Kind: a")
+    assert [line.split(maxsplit=1) for line in tried.out.splitlines()[2:]] == [
+        ["event", "SHA=4f1c"],
+        ["DAG", "build, revision 1"],
+        ["queue", "build, priority 0"],
+        ["param", "SHA=4f1c"],
+        ["step", "a"],
+    ]
+    filtered = json.loads(build("triggers", "test", "push", "--json").out)
+    assert filtered == {"matches": False, "filter": "the filter 'header:X-Kind = a' does not hold", "params": {}}
+    missing = build("triggers", "test", "push", "--body", "/nothing")
+    assert (missing.status, "--body: /nothing cannot be read" in missing.err) == (1, True)
+
+
+def test_an_event_that_is_not_there_is_named_and_so_is_a_revision_that_is_no_number(build: Command) -> None:
+    for words in (("replay", "--revision", "17"), ("discard",), ("event", "--body")):
+        missing = build("triggers", *words, "x")
+        assert (missing.status, "no trigger has an event 'x'" in missing.err) == (1, True)
+    refused = build("triggers", "replay", "x", "--revision", "first")
+    assert (refused.status, "--revision: 'first' is no number of a revision" in refused.err) == (1, True)

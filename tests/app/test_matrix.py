@@ -83,6 +83,10 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/triggers/{triggerName}/resume"): (OPERATORS, "R"),
     ("GET", "/triggers/{triggerName}/events"): (USERS, ""),
     ("GET", "/triggers/{triggerName}/events/{eventId}"): (USERS, ""),
+    ("GET", "/triggers/{triggerName}/events/{eventId}/body"): (OPERATORS, ""),
+    ("POST", "/triggers/{triggerName}/events/{eventId}/replay"): (OPERATORS, "R"),
+    ("POST", "/triggers/{triggerName}/events/{eventId}/discard"): (OPERATORS, "R"),
+    ("POST", "/triggers/{triggerName}/test"): (OPERATORS, ""),
     ("GET", "/dags/{fileName}/triggers"): (USERS, ""),
     ("POST", "/hooks/{hookName}"): (SENDERS, ""),
     ("PUT", "/hooks/{hookName}"): (SENDERS, ""),
@@ -552,6 +556,7 @@ def granted_status(who: str, route: tuple[str, str]) -> int | None:
     if route in NARROWED:
         # Whether the DAG is one of the caller's is said when the request names it; a token for viewers never may.
         checks = route == ("POST", "/dags") or (route[0] != "GET" and route[1].startswith(("/alert", "/triggers")))
+        checks |= route[1].endswith("/body")
         return 403 if checks and "viewer's token" in who else None
     if may is None:
         return 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -116,6 +117,40 @@ async def test_a_hook_takes_signatures_and_no_login(staff: Staff) -> None:
     await wait_until(started)
     shown = (await staff.viewer.get(f"/triggers/mine/events/{event['eventId']}")).json()
     assert (shown["state"], "body" in shown) == ("started", False)
+
+
+async def test_operators_read_bodies_and_replay_and_viewers_do_not(staff: Staff) -> None:
+    secret = (await staff.manager.post("/triggers/other/secret")).json()["secret"]
+    headers = {"X-Hub-Signature-256": signature_of(secret, b"{}"), "Authorization": ""}
+    event = (await staff.viewer.post("/hooks/other", content=b"{}", headers=headers)).json()
+    path = f"/triggers/other/events/{event['eventId']}"
+
+    async def settled() -> bool:
+        return bool((await staff.viewer.get(path)).json()["state"] == "started")
+
+    await wait_until(settled)
+    tries = (("GET", "/body"), ("POST", "/replay"), ("POST", "/discard"))
+    for client, code in ((staff.viewer, FORBIDDEN), (staff.granted, HIDDEN)):
+        assert [code_of(await client.request(method, f"{path}{what}")) for method, what in tries] == [code] * 3
+        assert code_of(await client.post("/triggers/other/test", json={})) == code
+    assert (await staff.operator.get(f"{path}/body")).content == b"{}"
+    assert (await staff.operator.post("/triggers/other/test", json={"body": "{}"})).json()["matches"] is True
+    answer = await staff.operator.post(f"{path}/replay")
+    assert answer.status_code == 202, answer.text
+    replayed = answer.json()
+
+    async def run() -> Any:
+        found = await staff.viewer.get(f"/dag-runs/other/{replayed['dagRunId']}")
+        return found.json()["dagRunDetails"] if found.status_code == 200 else None
+
+    assert (await wait_until(run))["actor"].startswith("operator-")
+    entries = (await staff.admin.get("/audit")).json()["entries"]
+    done = [each for each in entries if each["outcome"] == "done"]
+    (entry,) = [each for each in done if each["action"].startswith(("trigger.replay", "run"))]
+    assert (entry["action"], entry["after"]) == (
+        "trigger.replay",
+        {"event": event["eventId"], "run": replayed["eventId"]},
+    )
 
 
 async def test_changes_are_audited_and_events_are_not(staff: Staff) -> None:

@@ -14,6 +14,7 @@ ON = Switches()
     [
         (Requires.READ, Role.VIEWER),
         (Requires.OWN, Role.VIEWER),
+        (Requires.OPERATE, Role.OPERATOR),
         (Requires.RUN, Role.OPERATOR),
         (Requires.RUN_TEXT, Role.OPERATOR),
         (Requires.WRITE, Role.MANAGER),

@@ -39,6 +39,7 @@ from dagbook.sources.service import Sources
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler
+from dagbook.triggers.inbox import Inbox
 from dagbook.triggers.intake import Intake
 from dagbook.triggers.service import Triggers
 
@@ -111,6 +112,7 @@ class TriggerServices(RunReadServices, frozen=True, kw_only=True):
 
     triggers: Triggers
     intake: Intake
+    inbox: Inbox
     hooks: str  # the address of hooks, or their path
 
 

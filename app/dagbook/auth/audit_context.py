@@ -87,6 +87,8 @@ class Action(StrEnum):
     TRIGGER_DELETE = "trigger.delete"
     TRIGGER_PAUSE = "trigger.pause"
     TRIGGER_RESUME = "trigger.resume"
+    TRIGGER_REPLAY = "trigger.replay"
+    TRIGGER_DISCARD = "trigger.discard"
     TRIGGER_SECRET = "trigger.secret"  # noqa: S105 - a name of an action
     AUDIT_PRUNE = "audit.prune"
     DATABASE_RESTORE = "database.restore"

@@ -38,6 +38,7 @@ class Requires(Enum):
     METRICS = "a login, unless metrics are public"
     PAGE = "nothing, but where people log in at a provider they do so first"
     READ = "a login"
+    OPERATE = "to be an operator"
     RUN = "the right to run"
     RUN_TEXT = "the right to run a text that is not stored"
     WRITE = "the right to change definitions"
@@ -99,7 +100,7 @@ def highest_role(scopes: Collection[Scope]) -> Role:
 def scope_of(requires: Requires, *, changes: bool) -> Scope:
     """Return the scope that a token needs for a route; ``changes``: the route changes something."""
     match requires:
-        case Requires.RUN | Requires.RUN_TEXT:
+        case Requires.OPERATE | Requires.RUN | Requires.RUN_TEXT:
             return Scope.RUN
         case Requires.WRITE | Requires.SYNC | Requires.HOOK:
             return Scope.WRITE
@@ -130,8 +131,8 @@ def _permission(requires: Requires, switches: Switches) -> Permission:
     match requires:
         case Requires.PUBLIC | Requires.SENDER | Requires.METRICS | Requires.PAGE | Requires.READ | Requires.OWN:
             return Permission(Role.VIEWER)
-        case Requires.RUN:
-            return Permission(Role.OPERATOR, runs=True)
+        case Requires.OPERATE | Requires.RUN:
+            return Permission(Role.OPERATOR, runs=requires is Requires.RUN)
         case Requires.RUN_TEXT if switches.inline_runs_need_write:
             return Permission(Role.MANAGER, writes=True, runs=True)
         case Requires.RUN_TEXT:

@@ -35,10 +35,15 @@ _NO_PEERS = "servers and workers meet in the database; TLS is configured in data
 
 def read_secret(file: str) -> str:
     """Return the secret in a file, or on standard input; it is no argument, which others of the machine can read."""
+    return read_file("--secret-file", file).strip()
+
+
+def read_file(option: str, file: str) -> str:
+    """Return the text of a file that an option names, or of standard input; raises ClickException."""
     try:
-        return (sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")).strip()
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"--secret-file: {file} cannot be read: {error}") from error
+        raise click.ClickException(f"{option}: {file} cannot be read: {error}") from error
 
 
 class IgnoredOption(NamedTuple):

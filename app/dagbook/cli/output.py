@@ -69,6 +69,14 @@ def echo_output(text: str, *, err: bool = False, nl: bool = True) -> None:
     click.echo(printable_output(text) if stream.isatty() else text, err=err, nl=nl, color=True)  # click keeps colours
 
 
+def echo_bytes(content: bytes) -> None:
+    """Print bytes as they are; on a terminal, which they could control, as text with escaped control characters."""
+    if sys.stdout.isatty():
+        echo_output(content.decode(errors="replace"), nl=False)
+    else:
+        click.echo(content, nl=False)
+
+
 def wants_json() -> bool:
     """Whether the command that is running prints JSON instead of text."""
     return bool(click.get_current_context().meta.get(_JSON))

@@ -62,6 +62,7 @@ from dagbook.sources.sync import SourceSettings
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler, machine_now
+from dagbook.triggers.inbox import Inbox
 from dagbook.triggers.intake import Intake
 from dagbook.triggers.service import Triggers
 
@@ -178,6 +179,7 @@ def _trigger_services(settings: Settings, run_parts: RunParts, runs: RunServices
         queues=runs.queues,
         triggers=triggers,
         intake=Intake(runs.database, triggers, now),
+        inbox=Inbox(runs.database, runs.run_service, now),
         hooks=f"{context.page_base or settings.base_path}{API_PATH}/hooks",
     )
 

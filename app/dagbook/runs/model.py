@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -68,6 +68,17 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     run_as: str | None = None  # the account of the stored DAG
     start: StartOptions
     evaluates: bool = True  # its params, which a run that is started from another one takes from it
+
+
+class PlannedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a start would give: its params as the definition and the caller write them, and its steps."""
+
+    dag_name: str
+    revision: int
+    queue: str
+    priority: int
+    params: Mapping[str, str]
+    steps: Sequence[str]
 
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):

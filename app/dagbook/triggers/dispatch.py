@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import partial
 
+import msgspec
+from msgspec.structs import replace
+
+from dagbook.auth.audit_context import Actor
 from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.compression import decompress_bytes
 from dagbook.db.database import TRIGGERS, Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import dags
+from dagbook.db.repositories import dags, revisions
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.triggers import events, triggers
 from dagbook.db.repositories.triggers.events import TriggerEventRow
 from dagbook.db.repositories.triggers.triggers import TriggerRow
 from dagbook.engine.admission import Admission
 from dagbook.errors import AppError, UnavailableError
+from dagbook.json_values import Json
 from dagbook.runs.model import StartOptions
 from dagbook.runs.service.run_service import EventSettledError, RunService
-from dagbook.spec.model import Pair
 from dagbook.spec.params.param_text import GivenParams
 from dagbook.triggers import values
 from dagbook.triggers.values import QUICK_BYTES, Message, UnusableError
@@ -122,32 +127,12 @@ class TriggerDispatcher:
             await self._bury(event, f"the run could not be started: {error}")
 
     async def _enqueue(self, trigger: TriggerRow, event: TriggerEventRow) -> None:
-        def evaluate() -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
-            message, has_mapping = message_of(event), bool(trigger.params)
-            variables = values.make_variables(trigger.name, event.id, message, has_mapping=has_mapping)
-            return values.find_params(trigger.params, message), variables
+        def make_start() -> StartOptions:
+            return start_of(trigger, event.id, message_of(event), event.actor)
 
         is_quick = event.body_bytes <= QUICK_BYTES
-        params, variables = evaluate() if is_quick else await asyncio.to_thread(evaluate)
-        start = StartOptions(
-            params=GivenParams.of_pairs(params),
-            run_id=event.id,
-            queue=trigger.queue,
-            priority=trigger.priority,
-            admission=Admission.UNLIMITED,
-            trigger=trigger.kind,
-            edits=False,
-            event=event.id,
-            variables=variables,
-        )
-        await self._run_service.enqueue_stored(await self._read_dag(trigger), start)
-
-    async def _read_dag(self, trigger: TriggerRow) -> DagRow:
-        key = trigger.dag_id
-        dag = None if key is None else await self._database.read_inline(dags.get_by_key, key)
-        if dag is None:
-            raise UnusableError(NO_DAG)
-        return dag
+        start = make_start() if is_quick else await asyncio.to_thread(make_start)
+        await self._run_service.enqueue_stored(await read_dag(self._database, trigger, event.revision), start)
 
     async def _bury(self, event: TriggerEventRow, reason: str) -> None:
         """Let an event be dead, with the reason."""
@@ -162,6 +147,41 @@ def waits_for(trigger: TriggerRow, *, queues_enabled: bool) -> str:
     if trigger.suspended:
         return "the DAG is suspended"
     return "" if queues_enabled else "queues are switched off here (queues_enabled)"
+
+
+def start_of(trigger: TriggerRow, event_id: str, message: Message, actor: Mapping[str, Json] | None) -> StartOptions:
+    """Return how the run of an event is started; raises UnusableError."""
+    has_mapping = bool(trigger.params)
+    return StartOptions(
+        params=GivenParams.of_pairs(values.find_params(trigger.params, message)),
+        run_id=event_id,
+        queue=trigger.queue,
+        priority=trigger.priority,
+        admission=Admission.UNLIMITED,
+        trigger=trigger.kind,
+        actor=None if actor is None else msgspec.convert(actor, Actor),
+        edits=False,
+        event=event_id,
+        variables=values.make_variables(trigger.name, event_id, message, has_mapping=has_mapping),
+    )
+
+
+async def read_dag(database: Database, trigger: TriggerRow, revision: int | None) -> DagRow:
+    """Return the DAG of a trigger, with the text of a revision or the current one; raises UnusableError."""
+
+    def read(connection: ReadConnection) -> DagRow:
+        dag = None if trigger.dag_id is None else dags.get_by_key(connection, trigger.dag_id)
+        if dag is None:
+            raise UnusableError(NO_DAG)
+        if revision is None:
+            return dag
+        found = revisions.find(connection, dag.id, [revision]).get(revision)
+        if found is None or found.spec is None:
+            reason = "was redacted" if found else "is not there"
+            raise UnusableError(f"the revision {revision} of the DAG {dag.file_name} {reason}")
+        return replace(dag, revision=revision, definition_hash=found.definition_hash, spec=found.spec)
+
+    return await database.read_inline(read)
 
 
 def message_of(event: TriggerEventRow) -> Message:

@@ -117,7 +117,7 @@ class Intake:
             if settings.key:
                 found = message.find(Pointer.read(settings.key, "key"))
                 key = "" if found is msgspec.UNSET or found is None else str(found)
-            state, reason = _judge(row, message)
+            state, reason = judge(row, message)
         except UnusableError as error:
             state, reason = events.DEAD, str(error)
         return NewTriggerEvent(
@@ -193,7 +193,7 @@ class Rates:
             self._taken.popitem(last=False)
 
 
-def _judge(row: TriggerRow, message: Message) -> tuple[str, str | None]:
+def judge(row: TriggerRow, message: Message) -> tuple[str, str | None]:
     """Return the state of a new event, and why it does not wait; raises UnusableError."""
     if row.scheme == "github" and message.headers.get("x-github-event") == "ping":
         return events.FILTERED, "GitHub has tried the hook (ping)"

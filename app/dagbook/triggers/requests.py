@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from dagbook.json_values import Json
+
 MOST_FILTERS, MOST_PARAMS, LONGEST_TEXT = 20, 50, 500
 _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 
@@ -56,3 +58,22 @@ class NewTrigger(ChangeTrigger, frozen=True, kw_only=True, rename="camel"):
     dag: str
     kind: str = "webhook"
     scheme: str = ""
+
+
+class SampleEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event to try out: its body as text, its headers, and what a look has seen."""
+
+    body: str = ""
+    headers: Annotated[dict[str, _Text], Meta(max_length=MOST_PARAMS)] = {}
+    item: dict[str, Json] = {}
+
+
+class ReplayEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an event starts a run again: by a revision of its DAG, or the current one.
+
+    ``dry`` only says what it would start. Replays of an event with the same ``replayId`` are one.
+    """
+
+    revision: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    dry: bool = False
+    replay_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")] | None = None

@@ -101,6 +101,7 @@ ANY_USER = {
     Requires.SENDER: "who signs, or has the token of the trigger",
     Requires.METRICS: "viewer, `metrics_token`; anyone if [`metrics`](settings.md) is public",
     Requires.OWN: "any user",
+    Requires.OPERATE: "operator",
     Requires.HOOK: "manager, or a signed body",
     Requires.RUN_TEXT: "operator; manager with [`inline_runs_need_write`](settings.md)",
 }

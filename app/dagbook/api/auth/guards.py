@@ -278,7 +278,7 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
                     continue
                 requires = required_permission(handler)
                 if requires in _CHANGING or (
-                    method not in _READING and requires not in (Requires.READ, Requires.SENDER)
+                    method not in _READING and requires not in (Requires.READ, Requires.OPERATE, Requires.SENDER)
                 ):
                     raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so it is not audited")
     return found

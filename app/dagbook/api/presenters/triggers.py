@@ -8,12 +8,13 @@ from datetime import UTC, tzinfo
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.presenters.fields import or_unset, precise_time, present_row
-from dagbook.api.schemas.triggers import ReceivedEvent, Trigger, TriggerEvent
+from dagbook.api.schemas.triggers import ReceivedEvent, Trigger, TriggerEvent, TriggerPlan, TriggerTest
 from dagbook.db.repositories.triggers import events
 from dagbook.db.repositories.triggers.events import Received, TriggerEventRow
 from dagbook.db.repositories.triggers.triggers import ListedTrigger
 from dagbook.triggers import values
 from dagbook.triggers.dispatch import message_of, waits_for
+from dagbook.triggers.inbox import Trial
 from dagbook.triggers.values import UnusableError
 
 _WITH_RUN = (events.WAITING, events.STARTED)
@@ -61,4 +62,16 @@ def present_received(received: Received) -> ReceivedEvent:
         event_id=received.id,
         dag_run_id=received.id if received.state in _WITH_RUN else UNSET,
         duplicate=or_unset(received.is_duplicate),
+    )
+
+
+def present_trial(trial: Trial) -> TriggerTest:
+    """Return what would become of an event."""
+    plan = trial.plan
+    return TriggerTest(
+        matches=not trial.filter,
+        filter=or_unset(trial.filter),
+        params=dict(trial.params),
+        problem=or_unset(trial.problem),
+        plan=UNSET if plan is None else present_row(TriggerPlan, plan, UTC, dag=plan.dag_name),
     )

@@ -109,3 +109,30 @@ class ReceivedEvent(Schema, kw_only=True):
     dag_run_id: str | UnsetType = UNSET
     state: TriggerEventState
     duplicate: bool | UnsetType = UNSET
+
+
+class TriggerPlan(Schema, kw_only=True):
+    """The run that an event would start. ``params`` are those of the definition and of the event, as they are written.
+
+    ``dag`` is the DAG's name in runs, and ``steps`` are the names of its steps.
+    """
+
+    dag: str
+    revision: int
+    queue: str
+    priority: int
+    params: dict[str, str]
+    steps: list[str]
+
+
+class TriggerTest(Schema, kw_only=True):
+    """What would become of an event: ``filter`` says why it is filtered, and ``problem`` why it would be dead.
+
+    ``params`` are what the mapping gives.
+    """
+
+    matches: bool
+    filter: str | UnsetType = UNSET
+    params: dict[str, str]
+    problem: str | UnsetType = UNSET
+    plan: TriggerPlan | UnsetType = UNSET

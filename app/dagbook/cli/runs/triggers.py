@@ -8,15 +8,16 @@ from typing import TypeVar
 import click
 import msgspec
 
-from dagbook.api.schemas.triggers import Trigger, TriggerEvent, TriggerEvents, Triggers
-from dagbook.cli.api import Api, segment, with_api
-from dagbook.cli.commands import ListingGroup, read_secret
-from dagbook.cli.output import count_of, print_table, report
+from dagbook.api.schemas.triggers import ReceivedEvent, Trigger, TriggerEvent, TriggerEvents, Triggers, TriggerTest
+from dagbook.cli.api import Api, check, segment, with_api
+from dagbook.cli.commands import ListingGroup, read_file, read_secret
+from dagbook.cli.output import count_of, echo_bytes, print_table, report
 from dagbook.cli.transport import Mode
 
 _TRIGGERS = "/triggers"
 _SETTINGS = ("header", "prefix", "encoding", "time_header", "signed", "repeats", "key")
 _name = click.argument("name", metavar="NAME")
+_event_id = click.argument("event_id", metavar="ID")
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -208,16 +209,90 @@ async def events(api: Api, *, name: str, state: str) -> None:
 
 
 @triggers.command(example="dagbook triggers event 0192f3c0-7a1e-7c3b-9d2f-5a6b7c8d9e0f")
-@click.argument("event_id", metavar="ID")
+@_event_id
+@click.option("--body", is_flag=True, help="Write the body to standard output, byte by byte.")
 @with_api()
-async def event(api: Api, *, event_id: str) -> None:
-    """Print an event, with its headers and what the mapping of params gives."""
+async def event(api: Api, *, event_id: str, body: bool) -> None:
+    """Print an event, with its headers and what the mapping of params gives, or its body alone."""
+    found = await _find_event(api, event_id)
+    if not body:
+        _print_all(found)
+        return
+    answer = await api.send("GET", f"{_path_of(found)}/body")
+    check(answer)
+    echo_bytes(answer.content)
+
+
+@triggers.command(example="dagbook triggers test push --body sample.json --header 'X-GitHub-Event: push'")
+@_name
+@click.option("--body", metavar="FILE", help="The body of the event; - reads stdin.")
+@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the event.")
+@with_api()
+def test(api: Api, /, *, name: str, body: str | None, headers: tuple[str, ...]) -> Awaitable[None]:
+    """Print what the filters and params of the trigger NAME give for an event, and its run; nothing is started."""
+    given = {key.strip(): value.strip() for key, _, value in (each.partition(":") for each in headers)}
+    sample = {"body": "" if body is None else read_file("--body", body), "headers": given}
+
+    async def work() -> None:
+        _print_trial(await api.post(f"{_path(name)}/test", TriggerTest, sample))
+
+    return work()
+
+
+@triggers.command(example="dagbook triggers replay 0192f3c0-7a1e-7c3b-9d2f-5a6b7c8d9e0f --revision 17 --dry")
+@_event_id
+@click.option("--revision", default="current", metavar="N", help="The revision of the DAG, or current; current.")
+@click.option("--dry", is_flag=True, help="Print the run that it would start, and start nothing.")
+@with_api(mode=Mode.QUEUE)
+def replay(api: Api, /, *, event_id: str, revision: str, dry: bool) -> Awaitable[None]:
+    """Start a run for an event once more, also for one that a filter refused or that is dead."""
+    if revision != "current" and not (revision.isascii() and revision.isdigit()):
+        raise click.UsageError(f"--revision: {revision!r} is no number of a revision; write one, or current")
+    body = {"dry": dry} | ({} if revision == "current" else {"revision": int(revision)})
+
+    async def work() -> None:
+        path = f"{_path_of(await _find_event(api, event_id))}/replay"
+        if dry:
+            _print_trial(await api.post(path, TriggerTest, body))
+        else:
+            found = await api.post(path, ReceivedEvent, body)
+            report(f"replayed the event {event_id}: run {found.dag_run_id}", found)
+
+    return work()
+
+
+@triggers.command(example="dagbook triggers discard 0192f3c0-7a1e-7c3b-9d2f-5a6b7c8d9e0f")
+@_event_id
+@with_api(mode=Mode.QUEUE)
+async def discard(api: Api, *, event_id: str) -> None:
+    """Discard an event that waits or is dead, so that it starts nothing."""
+    path = f"{_path_of(await _find_event(api, event_id))}/discard"
+    report(f"discarded the event {event_id}", await api.post(path, TriggerEvent))
+
+
+async def _find_event(api: Api, event_id: str) -> TriggerEvent:
+    """Return the event of any trigger with this id; raises ClickException."""
     for trigger in (await api.get(_TRIGGERS, Triggers)).triggers:
         found = await api.find(f"{_path(trigger.name)}/events/{segment(event_id)}", TriggerEvent)
         if found is not None:
-            _print_all(found)
-            return
+            return found
     raise click.ClickException(f"no trigger has an event {event_id!r}; `dagbook triggers events NAME` has their ids")
+
+
+def _path_of(found: TriggerEvent) -> str:
+    return f"{_path(found.trigger)}/events/{segment(found.id)}"
+
+
+def _print_trial(found: TriggerTest) -> None:
+    """Print what would become of an event."""
+    rows = [("starts a run", "yes" if found.matches and found.plan else "no")]
+    rows += [(name, value) for name, value in (("filter", found.filter), ("problem", found.problem)) if value]
+    rows += [("event", f"{name}={value}") for name, value in found.params.items()]
+    if plan := found.plan:
+        rows += [("DAG", f"{plan.dag}, revision {plan.revision}"), ("queue", f"{plan.queue}, priority {plan.priority}")]
+        rows += [("param", f"{name}={value}") for name, value in plan.params.items()]
+        rows += [("step", name) for name in plan.steps]
+    print_table(("WHAT", "VALUE"), rows, found)
 
 
 def _path(name: str) -> str:

@@ -92,6 +92,7 @@ class TriggerEvent(Base):
     The id is that of the run it starts, in whose commit it becomes ``started``. Others settle with a ``reason``. A
     trigger of the database refuses any other change but the loss of its body and of its run. ``source`` is what it
     repeats or follows: an event, or a run of another DAG; ``depth`` counts the runs before it that started one another.
+    ``actor`` is who has replayed it.
     """
 
     __tablename__ = "trigger_events"
@@ -133,6 +134,7 @@ class TriggerEvent(Base):
     revision: Mapped[int | None]
     depth: Mapped[int] = mapped_column(server_default=text("0"))
     source: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     item: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     content_type: Mapped[str | None] = mapped_column(Text)
     headers: Mapped[dict[str, str]] = mapped_column(OrderedJson)

@@ -32,13 +32,13 @@ from dagbook.errors import (
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from dagbook.runs.evaluation.inputs import prepare_again, prepare_inputs
 from dagbook.runs.evaluation.param_checks import check_params
-from dagbook.runs.model import ClaimedRun, RunLocation, RunRequest, StartOptions, StopOrder
+from dagbook.runs.model import ClaimedRun, PlannedRun, RunLocation, RunRequest, StartOptions, StopOrder
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.new_run import EVENT_SETTLED, SLOT_TAKEN
+from dagbook.runs.store.new_run import EVENT_SETTLED, SLOT_TAKEN, given_params
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
 from dagbook.spec.model import Dag, Definition, Pair, RunConfig
@@ -96,6 +96,19 @@ class RunService:
         For an event of a trigger it raises EventSettledError, too.
         """
         return await self._enqueue(*await self._read_row(dag, start))
+
+    async def plan_stored(self, dag: DagRow, start: StartOptions) -> PlannedRun:
+        """Return what ``enqueue_stored`` would enqueue, with the same checks; nothing is stored. Raises AppError."""
+        owned = await self._prepare(*await self._read_row(dag, start))
+        params = given_params(owned.definition.dag, start.params)
+        return PlannedRun(
+            dag_name=owned.dag_name,
+            revision=dag.revision,
+            queue=owned.queue,
+            priority=start.priority,
+            params={pair.name: pair.value for pair in params},
+            steps=[step.name for step in owned.definition.dag.steps],
+        )
 
     async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
         """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.

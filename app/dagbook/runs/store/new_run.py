@@ -143,9 +143,12 @@ def as_begun(new: T) -> T:
 
 
 def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> NewAuditEntry | None:
-    """Make the audit entry of a start by a person, without the params: the run has them, masked."""
+    """Make the audit entry of a start by a person, without the params: the run has them, masked.
+
+    A replayed event has the entry of its replay.
+    """
     start = request.start
-    if start.actor is None:
+    if start.actor is None or start.event is not None:
         return None
     after = {"trigger": start.trigger, "dag": request.file_name, "revision": start.revision, "hash": definition_hash}
     known = {name: value for name, value in after.items() if value is not None}

@@ -2322,6 +2322,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/triggers/{triggerName}/events/{eventId}/body": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download the body of an event, byte by byte as it was received; viewers may not */
+        get: operations["downloadTriggerEventBody"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/events/{eventId}/discard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Discard an event that waits or is dead, so that it starts nothing */
+        post: operations["discardTriggerEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/events/{eventId}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a run for an event that is settled, once more; filters are not asked again
+         * @description It is a new event with the body of the other one, and its run has the caller as its actor. With `dry` nothing
+         *     is stored, and the answer is 200 with the run that it would be.
+         */
+        post: operations["replayTriggerEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/triggers/{triggerName}/pause": {
         parameters: {
             query?: never;
@@ -2367,6 +2422,23 @@ export interface paths {
         put?: never;
         /** Make a new secret, or take one of the sender; the old one is taken for 24 hours, too */
         post: operations["rotateTriggerSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/triggers/{triggerName}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return what filters and params give for an event, and the run that it would start; nothing is stored */
+        post: operations["testTrigger"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3693,6 +3765,13 @@ export interface components {
             maxIntervalSec?: number;
             repeat?: "while" | "until";
         };
+        /** ReplayEvent */
+        ReplayEvent: {
+            /** @default false */
+            dry?: boolean;
+            replayId?: string | null;
+            revision?: number | null;
+        };
         /** Reschedule */
         Reschedule: {
             dagName?: string | null;
@@ -3870,6 +3949,17 @@ export interface components {
         RunSummaries: {
             hasMore?: boolean;
             summaries: components["schemas"]["StepSummary"][];
+        };
+        /** SampleEvent */
+        SampleEvent: {
+            /** @default  */
+            body?: string;
+            headers?: {
+                [key: string]: string;
+            };
+            item?: {
+                [key: string]: unknown;
+            };
         };
         /** Schedule */
         Schedule: {
@@ -4402,6 +4492,17 @@ export interface components {
             events: components["schemas"]["TriggerEvent"][];
             nextCursor?: string;
         };
+        /** TriggerPlan */
+        TriggerPlan: {
+            dag: string;
+            params: {
+                [key: string]: string;
+            };
+            priority: number;
+            queue: string;
+            revision: number;
+            steps: string[];
+        };
         /** Triggers */
         Triggers: {
             triggers: components["schemas"]["Trigger"][];
@@ -4409,6 +4510,16 @@ export interface components {
         /** TriggerSecret */
         TriggerSecret: {
             secret?: string;
+        };
+        /** TriggerTest */
+        TriggerTest: {
+            filter?: string;
+            matches: boolean;
+            params: {
+                [key: string]: string;
+            };
+            plan?: components["schemas"]["TriggerPlan"];
+            problem?: string;
         };
         /** UnusualRun */
         UnusualRun: {
@@ -4704,6 +4815,7 @@ export type RecentRun = components['schemas']['RecentRun'];
 export type Reject = components['schemas']['Reject'];
 export type Rejected = components['schemas']['Rejected'];
 export type RepeatPolicy = components['schemas']['RepeatPolicy'];
+export type ReplayEvent = components['schemas']['ReplayEvent'];
 export type Reschedule = components['schemas']['Reschedule'];
 export type RescheduledRun = components['schemas']['RescheduledRun'];
 export type ResetPasswordRequest = components['schemas']['ResetPasswordRequest'];
@@ -4728,6 +4840,7 @@ export type RunningTask = components['schemas']['RunningTask'];
 export type RunOutputs = components['schemas']['RunOutputs'];
 export type RunStatus = components['schemas']['RunStatus'];
 export type RunSummaries = components['schemas']['RunSummaries'];
+export type SampleEvent = components['schemas']['SampleEvent'];
 export type Schedule = components['schemas']['Schedule'];
 export type SchedulerInstance = components['schemas']['SchedulerInstance'];
 export type SchedulerStatusResponse = components['schemas']['SchedulerStatusResponse'];
@@ -4788,8 +4901,10 @@ export type Tokens = components['schemas']['Tokens'];
 export type Trigger = components['schemas']['Trigger'];
 export type TriggerEvent = components['schemas']['TriggerEvent'];
 export type TriggerEvents = components['schemas']['TriggerEvents'];
+export type TriggerPlan = components['schemas']['TriggerPlan'];
 export type Triggers = components['schemas']['Triggers'];
 export type TriggerSecret = components['schemas']['TriggerSecret'];
+export type TriggerTest = components['schemas']['TriggerTest'];
 export type UnusualRun = components['schemas']['UnusualRun'];
 export type Upcoming = components['schemas']['Upcoming'];
 export type UpcomingList = components['schemas']['UpcomingList'];
@@ -8636,6 +8751,84 @@ export interface operations {
             };
         };
     };
+    downloadTriggerEventBody: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                eventId: string;
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+        };
+    };
+    discardTriggerEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                eventId: string;
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerEvent"];
+                };
+            };
+        };
+    };
+    replayTriggerEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                eventId: string;
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayEvent"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerTest"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
     pauseTrigger: {
         parameters: {
             query?: never;
@@ -8703,6 +8896,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Trigger"];
+                };
+            };
+        };
+    };
+    testTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                triggerName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SampleEvent"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerTest"];
                 };
             };
         };

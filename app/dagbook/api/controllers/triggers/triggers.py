@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from urllib.parse import quote
 
-from litestar import Controller
+from litestar import Controller, Response
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -14,19 +16,22 @@ from msgspec.structs import replace
 from dagbook.accounts.rights import find_permitted, require_dag, sees_dag
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
-from dagbook.api.presenters.triggers import present_event, present_trigger
+from dagbook.api.presenters.triggers import present_event, present_received, present_trial, present_trigger
 from dagbook.api.routes import delete, get, patch, permission, post
 from dagbook.api.schemas.triggers import (
+    ReceivedEvent,
     ResumeTrigger,
     Trigger,
     TriggerEvent,
     TriggerEvents,
     Triggers,
     TriggerSecret,
+    TriggerTest,
 )
 from dagbook.api.services import TriggerServices
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
+from dagbook.db.compression import decompress_bytes
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.triggers import events
@@ -34,10 +39,14 @@ from dagbook.db.repositories.triggers.events import TriggerEventFilter, TriggerE
 from dagbook.db.repositories.triggers.triggers import ListedTrigger
 from dagbook.errors import BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import shorten, strip_suffix
-from dagbook.triggers.requests import ChangeTrigger, NewTrigger
+from dagbook.triggers.inbox import no_event
+from dagbook.triggers.requests import ChangeTrigger, NewTrigger, ReplayEvent, SampleEvent
 
 Services = NamedDependency[TriggerServices]
 _MOST = 50
+_OCTETS = "application/octet-stream"
+_BODY = ResponseSpec(bytes, generate_examples=False, media_type=_OCTETS, description="The body as it was received")
+_TRIED = ResponseSpec(TriggerTest, generate_examples=False, description="The run that it would start")
 
 
 async def _present(services: TriggerServices, caller: Caller, rows: Sequence[ListedTrigger]) -> list[Trigger]:
@@ -79,6 +88,18 @@ async def _require_dag(services: TriggerServices, caller: Caller, file_name: str
     dag = await services.triggers.require_dag(strip_suffix(file_name))
     await require_dag(services.auth, caller, dag.dag_name, Requires.SYNC)
     return dag
+
+
+async def _require_event(services: TriggerServices, trigger: ListedTrigger, event_id: str) -> TriggerEventRow:
+    """Return an event of a trigger with its body; raises NotFoundError."""
+    key = event_id.replace("\0", "")
+    row = await services.database.read_inline(lambda connection: events.get(connection, trigger.id, key))
+    return row or no_event(trigger, event_id)
+
+
+async def _present_event(services: TriggerServices, trigger: ListedTrigger, event_id: str) -> TriggerEvent:
+    row, enabled = await _require_event(services, trigger, event_id), services.queues.enabled
+    return await asyncio.to_thread(present_event, row, trigger, services.zone, queues_enabled=enabled)
 
 
 def _check_queue(caller: Caller, change: ChangeTrigger) -> None:
@@ -253,9 +274,95 @@ class TriggersController(Controller):
     ) -> TriggerEvent:
         """Return an event with its headers and params."""
         trigger = await _visible(services, caller, trigger_name)
-        key = event_id.replace("\0", "")
-        row = await services.database.read_inline(lambda connection: events.get(connection, trigger.id, key))
-        if row is None:
-            raise NotFoundError(f"the trigger {shorten(trigger_name)} has no event {shorten(event_id)}")
-        enabled = services.queues.enabled
-        return await asyncio.to_thread(present_event, row, trigger, services.zone, queues_enabled=enabled)
+        return await _present_event(services, trigger, event_id)
+
+    @get(
+        "/triggers/{triggerName:str}/events/{eventId:str}/body",
+        "downloadTriggerEventBody",
+        404,
+        requires=Requires.OPERATE,
+        responses={200: _BODY},
+        media_type=_OCTETS,
+        checks_grants=True,
+    )
+    async def get_body(
+        self,
+        trigger_name: parameters.TriggerName,
+        event_id: parameters.EventId,
+        services: Services,
+        caller: CurrentCaller,
+    ) -> Response[bytes]:
+        """Download the body of an event, byte by byte as it was received; viewers may not."""
+        trigger = await _require(services, caller, trigger_name, Requires.OPERATE)
+        row = await _require_event(services, trigger, event_id)
+        if row.body is None:
+            reason = (
+                "is gone: it was older than trigger_body_days, or there were too many" if row.body_bytes else "is empty"
+            )
+            raise NotFoundError(f"the body of the event {shorten(event_id)} {reason}")
+        body = await asyncio.to_thread(decompress_bytes, row.body)
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(row.id, safe='')}"}
+        return Response(body, media_type=_OCTETS, headers=headers)
+
+    @post("/triggers/{triggerName:str}/test", "testTrigger", Requires.OPERATE, None, 404, checks_grants=True)
+    async def test(
+        self,
+        trigger_name: parameters.TriggerName,
+        data: JSONBody[SampleEvent],
+        services: Services,
+        caller: CurrentCaller,
+    ) -> TriggerTest:
+        """Return what filters and params give for an event, and the run that it would start; nothing is stored."""
+        trigger = await _require(services, caller, trigger_name, Requires.OPERATE)
+        return present_trial(await services.inbox.test(trigger, data))
+
+    @post(
+        "/triggers/{triggerName:str}/events/{eventId:str}/replay",
+        "replayTriggerEvent",
+        Requires.RUN,
+        Action.TRIGGER_REPLAY,
+        404,
+        responses={200: _TRIED},
+        status_code=202,
+        checks_grants=True,
+    )
+    async def replay(
+        self,
+        trigger_name: parameters.TriggerName,
+        event_id: parameters.EventId,
+        services: Services,
+        caller: CurrentCaller,
+        data: JSONBody[ReplayEvent | None] = None,
+    ) -> Response[ReceivedEvent] | Response[TriggerTest]:
+        """Start a run for an event that is settled, once more; filters are not asked again.
+
+        It is a new event with the body of the other one, and its run has the caller as its actor. With ``dry`` nothing
+        is stored, and the answer is 200 with the run that it would be.
+        """
+        trigger, given = await _require(services, caller, trigger_name, Requires.RUN), data or ReplayEvent()
+        if given.dry:
+            event = await _require_event(services, trigger, event_id)
+            tried = await services.inbox.preview(trigger, event, given.revision)
+            return Response(present_trial(tried), status_code=200)
+        received = await services.inbox.replay(trigger, event_id.replace("\0", ""), given, caller.actor)
+        return Response(present_received(received), status_code=202)
+
+    @post(
+        "/triggers/{triggerName:str}/events/{eventId:str}/discard",
+        "discardTriggerEvent",
+        Requires.RUN,
+        Action.TRIGGER_DISCARD,
+        404,
+        checks_grants=True,
+    )
+    async def discard(
+        self,
+        trigger_name: parameters.TriggerName,
+        event_id: parameters.EventId,
+        services: Services,
+        caller: CurrentCaller,
+    ) -> TriggerEvent:
+        """Discard an event that waits or is dead, so that it starts nothing."""
+        trigger = await _require(services, caller, trigger_name, Requires.RUN)
+        await services.inbox.discard(trigger, event_id.replace("\0", ""), caller.actor)
+        return await _present_event(services, trigger, event_id)

@@ -36,6 +36,9 @@ class NewTriggerEvent(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: int = 0
     item: Mapping[str, Json] | None = None
     revision: int | None = None
+    source: str | None = None  # what it repeats or follows
+    depth: int = 0
+    actor: Mapping[str, Json] | None = None  # who has replayed it
 
 
 class TriggerEventRow(NewTriggerEvent, frozen=True, kw_only=True):
@@ -135,6 +138,13 @@ def get_newest_waiting(connection: ReadConnection, trigger_id: int) -> TriggerEv
     return first_row(connection, TriggerEventRow, newest.order_by(*(each.desc() for each in _age)).limit(1))
 
 
+def lock(connection: WriteConnection, trigger_id: int, event_id: str) -> TriggerEventRow | None:
+    """Return an event of a trigger with its body, as no other transaction changes it meanwhile."""
+    locked = select(TriggerEvent.id).where(TriggerEvent.trigger_id == trigger_id, TriggerEvent.id == event_id)
+    is_there = connection.scalar(locked.with_for_update(key_share=True)) is not None
+    return get(connection, trigger_id, event_id) if is_there else None
+
+
 def lock_waiting(connection: WriteConnection, ids: Collection[str]) -> set[str]:
     """Lock those of the events that still wait, and whose triggers are not paused, and return them."""
     return set(connection.scalars(_lock_waiting, {"ids": sorted(ids)})) if ids else set()
@@ -143,6 +153,11 @@ def lock_waiting(connection: WriteConnection, ids: Collection[str]) -> set[str]:
 def set_started(connection: WriteConnection, event_id: str, run: int, at: datetime) -> None:
     """Settle a waiting event by its run, in the commit that stores that."""
     connection.execute(_set_started, {"event": event_id, "run": run, "at": at})
+
+
+def change(connection: WriteConnection, event_id: str, **values: object) -> None:
+    """Set columns of a locked event."""
+    connection.execute(update(TriggerEvent).where(TriggerEvent.id == event_id).values(values))
 
 
 def settle(connection: WriteConnection, event_id: str, state: str, reason: str, at: datetime) -> bool:

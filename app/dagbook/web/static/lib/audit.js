@@ -74,6 +74,8 @@ export const SENTENCES = {
   "trigger.pause": "paused the trigger {object}",
   "trigger.resume": "resumed the trigger {object}",
   "trigger.secret": "changed the secret of the trigger {object}",
+  "trigger.replay": "replayed an event of the trigger {object}",
+  "trigger.discard": "discarded an event of the trigger {object}",
   "audit.prune": "pruned {after.entries} entries of the audit log",
   "database.restore": "restored the database from {object}",
   "database.resume": "resumed the database: {after.failedRuns} runs failed, {after.queuedRuns} are queued",
