@@ -33,7 +33,7 @@ def test_a_kind_is_stored_with_its_limit_in_one_form(written: str, kind: NamedKi
     ("written", "reason"),
     [
         ("limit", "is no kind of alert; write one of failed, partial,"),
-        ("trigger", "is no kind of alert"),
+        ("pigeon", "is no kind of alert"),
         ("", "is no kind of alert"),
         ("failed 2h", "has a time, which failed does not take; write failed alone"),
         ("overdue", "has no time of at least 20 s; write one as in `overdue 2h`"),
@@ -84,6 +84,10 @@ def test_a_rule_names_a_kind_with_any_limit() -> None:
                 "server on db-2 is alive again at 2026-03-01 02:40:03+00:00, after 2 failures since "
                 "2026-03-01 02:10:03+00:00"
             ),
+        ),
+        (
+            *(Kind.TRIGGER, "push", {"reason": "the body is not JSON"}),
+            "trigger push failed at 2026-03-01 02:10:03+00:00 (the body is not JSON)",
         ),
         (
             *(Kind.SLOW, "load", {"purpose": "reminder"}),

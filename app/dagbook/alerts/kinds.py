@@ -68,6 +68,7 @@ class Kind(StrEnum):
     QUEUED = "queued", "has a waiting run", "waits no more", "wait", "queue", "queued 10m", 1
     SERVER = "server", "is gone", "is alive again", "failure", "service"
     CHANNEL = "channel", "does not work", "works again", "failure", "channel"
+    TRIGGER = "trigger", "failed", "works again", "failure", "trigger"
     LIMIT = "limit", "are too many, so no further one was opened", "are fewer, so others are opened again", "event"
 
     @property

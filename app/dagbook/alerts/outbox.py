@@ -17,6 +17,7 @@ from dagbook.db.repositories.alerts.alerts import AlertRow, AlertSubject, NewAle
 from dagbook.db.repositories.alerts.deliveries import DeliveryRow, NewDelivery
 from dagbook.db.repositories.alerts.events import EventRow
 from dagbook.db.repositories.alerts.rules import RuleRow, TargetRow
+from dagbook.db.repositories.triggers import triggers
 from dagbook.tries import lasting
 
 _MOST_EVENTS = 25  # of one transaction, which other writers of a SQLite file wait for
@@ -138,6 +139,8 @@ class _Event:
         self._kind = Kind(event.kind)
         self._about = AlertSubject(kind=event.kind, subject_kind=event.subject_kind, subject=event.subject)
         name = event.subject if event.subject_kind == alerts.DAG else event.dag_name
+        if self._kind is Kind.TRIGGER:  # of a deleted DAG for rules with '*'
+            name = triggers.get_dag_name(connection, event.subject)
         if self._kind.about in ("service", "channel"):
             self._covering = known
         elif name is None:  # the run has left its queue

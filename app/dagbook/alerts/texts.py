@@ -97,7 +97,7 @@ def describe(notice: Notice, zone: tzinfo) -> str:
 
 def name_subject(notice: Notice) -> str:
     """Return what an alert is about: a DAG by its name, others with what they are."""
-    kind = f"{notice.kind.about} " if notice.kind in (Kind.QUEUED, Kind.CHANNEL) else ""
+    kind = f"{notice.kind.about} " if notice.kind in (Kind.QUEUED, Kind.CHANNEL, Kind.TRIGGER) else ""
     return f"{kind}{clean(notice.subject)}"
 
 

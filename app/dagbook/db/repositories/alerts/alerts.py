@@ -15,6 +15,7 @@ from dagbook.db.models.definition import Dag
 from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run
+from dagbook.db.models.trigger import Trigger, TriggerEvent
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns, first_row
@@ -141,6 +142,13 @@ _is_queued = exists().where(QueueEntry.run_id == Alert.last_run_id)
 _fails = exists().where(
     AlertChannel.name == Alert.subject, AlertChannel.enabled, AlertChannel.failing_since.is_not(None)
 )
+_trigger = Trigger.name == Alert.subject
+_of_trigger = TriggerEvent.trigger_id == Trigger.id
+_has_died = exists().where(_of_trigger, TriggerEvent.state == "dead", TriggerEvent.settled_at >= Alert.opened_at)
+_has_started_since = exists().where(
+    _of_trigger, TriggerEvent.received_at > Alert.last_at, TriggerEvent.state == "started"
+)
+_trigger_fails = exists().where(_trigger, or_(Trigger.problem.is_not(None), and_(_has_died, ~_has_started_since)))
 # What ends an alert without an event, NULL while nothing does. The watch ends those of the other kinds.
 _over_by = case(
     (Alert.kind == "waiting", case((~_is_waiting, "decided"))),
@@ -148,6 +156,7 @@ _over_by = case(
     (and_(Alert.kind == "slow", ~_is_running), "the run has ended"),
     (and_(Alert.kind == "queued", ~_is_queued), "the run waits no more"),
     (and_(Alert.kind == "channel", ~_fails), "works again"),
+    (and_(Alert.kind == "trigger", ~_trigger_fails), case((exists().where(_trigger), "works again"), else_="deleted")),
     (and_(Alert.subject_kind == DAG, _lost_its_dag), "deleted"),
 )
 _over = (_is_open, _over_by.is_not(None))

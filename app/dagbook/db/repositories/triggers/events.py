@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, bindparam, func, select, tuple_, update
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.trigger import IS_WAITING, Trigger, TriggerEvent
+from dagbook.db.repositories.triggers import trigger_alerts
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
 from dagbook.engine.status import RunStatus
 from dagbook.json_values import Json
@@ -102,6 +103,8 @@ def receive(connection: WriteConnection, event: NewTriggerEvent) -> Received | N
     if connection.execute(added.returning(TriggerEvent.id)).first() is not None:
         if event.state == WAITING:
             mark_changed(connection, TRIGGERS)
+        if event.state == DEAD:
+            trigger_alerts.add(connection, event.trigger_id, event.id, event.reason or "", event.received_at)
         return Received(id=event.id, state=event.state)
     by_key = TriggerEvent.key == event.key
     return _count_duplicate(connection, event, by_key) or (
@@ -163,7 +166,11 @@ def change(connection: WriteConnection, event_id: str, **values: object) -> None
 def settle(connection: WriteConnection, event_id: str, state: str, reason: str, at: datetime) -> bool:
     """Settle a waiting event without a run; False if another server was faster."""
     settled = update(TriggerEvent).where(TriggerEvent.id == event_id, IS_WAITING)
-    return connection.execute(settled.values(state=state, reason=reason, settled_at=at)).rowcount > 0
+    values = {"state": state, "reason": reason, "settled_at": at}
+    trigger = connection.scalar(settled.values(values).returning(TriggerEvent.trigger_id))
+    if trigger is not None and state == DEAD:
+        trigger_alerts.add(connection, trigger, event_id, reason, at)
+    return trigger is not None
 
 
 def supersede(connection: WriteConnection, newest: TriggerEventRow, at: datetime) -> int:

@@ -107,6 +107,12 @@ def get(connection: ReadConnection, name: str) -> TriggerRow | None:
     return first_row(connection, TriggerRow, _get, name=name)
 
 
+def get_dag_name(connection: ReadConnection, name: str) -> str:
+    """Return the DAG name of the DAG that a trigger starts; empty if that is deleted."""
+    found = select(Dag.dag_name).join(Trigger, Trigger.dag_id == Dag.id).where(Trigger.name == name)
+    return connection.scalar(found) or ""
+
+
 def lock(connection: WriteConnection, name: str) -> TriggerRow | None:
     """Return a trigger as no other transaction changes it meanwhile."""
     locked = select(Trigger.id).where(Trigger.name == name).with_for_update(key_share=True)

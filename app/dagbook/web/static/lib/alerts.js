@@ -18,6 +18,7 @@ export const KINDS = [
   { kind: "overdue", what: "no success so long after it was due", sample: "2h" },
   { kind: "slow", what: "longer than this, or so many times the median", sample: "30m, x3" },
   { kind: "queued", what: "the first run of a queue waits so long", sample: "10m" },
+  { kind: "trigger", what: "an event of a trigger of the DAG can have no run" },
   { kind: "server", what: "a server or worker is gone without an orderly stop", isGeneral: true },
   { kind: "channel", what: "alerts do not reach another channel for 15 minutes", isGeneral: true },
 ];
@@ -63,6 +64,7 @@ const KIND_LOOKS = {
   queued: { word: "queued", icon: "wait", tone: "wait" },
   server: { word: "gone", icon: "cross", tone: "bad" },
   channel: { word: "failing", icon: "cross", tone: "bad" },
+  trigger: { word: "dead event", icon: "cross", tone: "bad" },
   limit: { word: "too many", icon: "cross", tone: "bad" },
 };
 /** @type {Record<Api.AlertReceipt["status"], Look>} */

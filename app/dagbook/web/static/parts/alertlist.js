@@ -11,7 +11,7 @@ import { Menu } from "./menu.js";
 import { Receipts, useLater } from "./receipts.js";
 
 /** The pages of what is no DAG. @type {Record<string, string>} */
-const PLACES = { queue: "/queues", service: "/workers" };
+const PLACES = { queue: "/queues", service: "/workers", trigger: "/triggers" };
 
 /**
  * Reload alerts when one of their messages may have been sent.
