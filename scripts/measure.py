@@ -43,8 +43,9 @@ LIMITS = {
     # 4 for what no event tells: its decisions, its loop, its queries, heartbeats.
     # 13 for triggers: 5 of the package (2 of them pure), its requests, 3 of the database, 2 controllers, schemas,
     # presenter, commands: 14, and one that there was room for.
-    # 1 for what users do with events of triggers (trials, replays, discards), 1 for the alerts about them.
-    "modules": Limit(551, goal=400),
+    # 1 for what users do with events of triggers (trials, replays, discards), 1 for the alerts about them, 1 for their
+    # upkeep (a restore, retention).
+    "modules": Limit(552, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -66,7 +67,8 @@ LIMITS = {
     # + 2,562: triggers (the package 1,180, models and repositories 510, API 510, commands 236, variables of runs).
     # + 458: trials, replays and discards of events, and their bodies (API 160, the package 170, commands 90).
     # + 53: alerts about events that are dead.
-    "lines": Limit(90_963, goal=67_000),
+    # + 104: how long events and their bodies are kept, and what of them waits in a backup.
+    "lines": Limit(91_067, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -547,7 +547,7 @@ def test_a_held_database_is_imported_into_and_stays_held(
     assert [report[name]["imported"] for name in ("definitions", "runs")] == [1, 2]
     assert "is held" in command("ps", home).err
     resumed = json.loads(command("resume", home, "--json").out)
-    assert resumed == {"failedRuns": 0, "queuedRuns": 0, "droppedDeliveries": 0, "closedAlerts": 0}
+    assert resumed == {"failedRuns": 0, "queuedRuns": 0, "droppedDeliveries": 0, "closedAlerts": 0, "deadEvents": 0}
     statuses = [json.loads(command("status", "etl", run, home, "--json").out) for run in ("run-1", "run-2")]
     assert [status["dagRunDetails"]["statusLabel"] for status in statuses] == ["succeeded", "failed"]
     assert _complaints(command("doctor", home)) == []

@@ -58,7 +58,10 @@ async def test_a_server_on_a_held_place_starts_nothing_until_it_is_resumed(
             assert (held["held"], held["unfinishedRuns"], held["queuedRuns"]) == (True, 1, 1)
             done = await at_new.post("/hold/resume")
             runs = {"failedRuns": 1, "queuedRuns": 1}
-            assert (done.status_code, done.json()) == (200, runs | {"droppedDeliveries": 0, "closedAlerts": 0})
+            assert (done.status_code, done.json()) == (
+                200,
+                runs | {"droppedDeliveries": 0, "closedAlerts": 0, "deadEvents": 0},
+            )
             failed, ran = await new.finished(answered), await new.finished("waits")
             assert (failed.status, ran.status) == ("failed", "succeeded")
             assert failed.nodes["second"]["statusLabel"] == "not_started"

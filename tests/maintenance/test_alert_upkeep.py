@@ -16,7 +16,7 @@ from dagbook.db.repositories.alerts import upkeep
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.maintenance.retention.policies import Defaults, Policies
-from dagbook.maintenance.retention.retention import Retention
+from dagbook.maintenance.retention.retention import Kept, Retention
 from dagbook.runs.recovery.hold import end_hold
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from tests.db.rows import NOW, add, rehearse
@@ -96,6 +96,6 @@ async def test_past_alerts_go_and_what_is_open_or_pending_stays(shared_database:
 async def test_the_retention_removes_alerts_after_their_days(database: Database, days: int, left: int) -> None:
     await database.write(lambda connection: old(connection, "past"))
     policies = Policies(database, DefinitionCache(), lambda: "", Defaults())
-    retention = Retention(database, policies, lambda: NOW, 3600, alerts_kept=timedelta(days=days))
+    retention = Retention(database, policies, lambda: NOW, 3600, kept=Kept(alerts=timedelta(days=days)))
     await retention.run_once()
     assert len(await database.write(lambda connection: rows(connection, Alert.id))) == left

@@ -157,7 +157,13 @@ async def test_restore_and_resume_are_in_the_audit(restored: Database) -> None:
             ("database.resume", "ann", "backup"),
             ("database.restore", "ann", "backup"),
         ]
-        assert rows[0].after == {"failedRuns": 2, "queuedRuns": 1, "droppedDeliveries": 0, "closedAlerts": 0}
+        assert rows[0].after == {
+            "failedRuns": 2,
+            "queuedRuns": 1,
+            "droppedDeliveries": 0,
+            "closedAlerts": 0,
+            "deadEvents": 0,
+        }
 
     await rehearse(restored, resume)
 

@@ -45,7 +45,7 @@ from dagbook.maintenance.doctor import Doctor
 from dagbook.maintenance.retention.dag_retention import DagRetentionService
 from dagbook.maintenance.retention.limits import RetentionSettings, TotalLimits
 from dagbook.maintenance.retention.policies import Defaults, Policies
-from dagbook.maintenance.retention.retention import Retention
+from dagbook.maintenance.retention.retention import Kept, Retention
 from dagbook.queues.queue_loop import QueueNotifier
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
@@ -225,5 +225,9 @@ def _retention(settings: Settings, database: Database, library: DefinitionCache,
     def remove_expired() -> list[UpgradeCopy]:
         return [] if path is None or days < 0 else remove_copies(path, days, now())
 
-    interval, alerts = settings.retention_interval_seconds, timedelta(days=settings.alert_keep_days)
-    return Retention(database, policies, now, interval, remove_expired, alerts)
+    kept = Kept(
+        alerts=timedelta(days=settings.alert_keep_days),
+        trigger_bodies=timedelta(days=settings.trigger_body_days),
+        trigger_events=timedelta(days=settings.trigger_keep_days),
+    )
+    return Retention(database, policies, now, settings.retention_interval_seconds, remove_expired, kept)

@@ -212,6 +212,10 @@ class Settings:  # noqa: PLW1641 - some values are no keys
         since="0.2.0")
     alert_keep_days = Setting(integer(0, 36_500), "90",
         "Age in days at which past alerts and their messages are deleted; 0: never.", since="0.2.0")
+    trigger_body_days = Setting(integer(0, 36_500), "30",
+        "Age in days at which bodies of events of triggers are deleted; 0: with the events.", since="0.2.0")
+    trigger_keep_days = Setting(integer(0, 36_500), "90",
+        "Age in days at which events of triggers are deleted with their keys; 0: never.", since="0.2.0")
     audit_keep_days = Setting(integer(0, 36_500), "0",
         "Age in days below which no audit entry is pruned; 0: none.", since="0.2.0")
     audit_copy = Setting(FILE, "",

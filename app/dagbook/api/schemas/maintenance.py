@@ -76,13 +76,15 @@ class HeldDatabase(Schema, kw_only=True):
 class ResumedDatabase(Schema, kw_only=True):
     """The runs that failed at the end of a hold, and those that start from their queues.
 
-    Messages of alerts that waited were dropped, and open alerts closed: the original reports them.
+    Messages of alerts that waited were dropped, and open alerts closed: the original reports them. Events of triggers
+    that waited in the backup are dead: the original may have started them.
     """
 
     failed_runs: int
     queued_runs: int
     dropped_deliveries: int = 0
     closed_alerts: int = 0
+    dead_events: int = 0
 
 
 class RetentionLimits(Schema, kw_only=True):

@@ -75,7 +75,10 @@ class ResumeTrigger(Schema, kw_only=True):
 
 
 class TriggerEvent(Schema, kw_only=True):
-    """An event of a trigger; its body is apart. Of one event also ``params``, as the mapping of now gives them."""
+    """An event of a trigger; its body is apart. Of one event also ``params``, as the mapping of now gives them.
+
+    ``bodyGone`` says of one event that its body was deleted.
+    """
 
     id: str
     trigger: str
@@ -85,6 +88,7 @@ class TriggerEvent(Schema, kw_only=True):
     settled_at: str | UnsetType = UNSET
     content_type: str | UnsetType = UNSET
     body_bytes: int
+    body_gone: bool | UnsetType = UNSET
     headers: dict[str, str]
     item: dict[str, Json] | UnsetType = UNSET
     params: dict[str, str] | UnsetType = UNSET

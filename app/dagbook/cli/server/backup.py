@@ -180,7 +180,8 @@ async def resume(api: Api, *, yes: bool) -> None:
 
     Runs that had not finished when the backup was taken fail, because what became of them is unknown here. Queued runs
     start: those that the original has started since the backup would run a second time, so clear its queues first if it
-    still works. Messages of alerts that waited are dropped, because the original sends them.
+    still works. Messages of alerts that waited are dropped, because the original sends them, and events of triggers
+    that waited in the backup are dead; those that were received since the restore start.
     """
     state = await api.get("/hold", HeldDatabase)
     if not state.held:
@@ -197,3 +198,5 @@ async def resume(api: Api, *, yes: bool) -> None:
         if done.dropped_deliveries or done.closed_alerts:
             dropped, closed = count_of(done.dropped_deliveries, "message"), count_of(done.closed_alerts, "alert")
             echo(f"alerts: {dropped} dropped (`dagbook alerts history --dropped`), {closed} closed")
+        if done.dead_events:
+            echo(f"triggers: {count_of(done.dead_events, 'event')} dead, which the original may have started")

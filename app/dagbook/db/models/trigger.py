@@ -14,7 +14,8 @@ from dagbook.json_values import Json
 TRIGGER_KINDS = ("webhook", "files", "sftp", "http", "after")
 SCHEMES = ("token", "standard", "github", "gitlab", "stripe", "hmac")
 EVENT_STATES = ("waiting", "filtered", "started", "superseded", "dead", "discarded", "replayed")
-IS_WAITING = text("trigger_events.state = 'waiting'")  # a literal, as in the condition of the partial index
+# Literals, as in the conditions of the partial indexes.
+IS_WAITING, IS_DEAD = text("trigger_events.state = 'waiting'"), text("trigger_events.state = 'dead'")
 _IS_WAITING, _IS_DEAD, _HAS_BODY = text("state = 'waiting'"), text("state = 'dead'"), text("body IS NOT NULL")
 
 

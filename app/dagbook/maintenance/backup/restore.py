@@ -19,6 +19,7 @@ from dagbook.db.migrations.upgrade import head, open_for_migration, require_know
 from dagbook.db.migrations.upgrade_postgres import lock_migrations, require_schema
 from dagbook.db.repositories import audit, holds
 from dagbook.db.repositories.holds import HoldRow
+from dagbook.db.repositories.triggers import upkeep
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.backup import sqlite_copy
 from dagbook.maintenance.backup.backup import keys_of, server_version
@@ -27,7 +28,7 @@ from dagbook.maintenance.backup.postgres_programs import Place, find_program, ru
 from dagbook.maintenance.backup.snapshot import is_snapshot
 from dagbook.settings.definitions import KEY_FILE
 
-_FIRST_WITH_HOLD = "0115"
+_FIRST_WITH_HOLD, _FIRST_WITH_TRIGGERS = "0115", "0120"
 _TABLE = re.compile(r"TABLE (\S+) alembic_version ")
 # What is there already, or is stored last: without its revision no server takes the tables for a database of Dagbook.
 _LEFT_OUT = re.compile(r" (SCHEMA - \S+|COMMENT - SCHEMA \S+|TABLE DATA \S+ alembic_version) ")
@@ -67,12 +68,14 @@ async def restore(url: str, schema: str, file: Path, actor: Actor, tick: Tick = 
     return Restored(revision=revision, seconds=time.monotonic() - started)
 
 
-def _hold(connection: WriteConnection, file: Path, actor: Actor) -> None:
+def _hold(connection: WriteConnection, file: Path, actor: Actor, revision: str) -> None:
     """Hold the database, and record that no process of the original works on it."""
     at = now()
     holds.remove(connection)  # the backup may be of a database that was held itself
     holds.add(connection, HoldRow(held_at=at, held_by=actor.label, origin=file.name))
     holds.stop_services(connection)
+    if revision >= _FIRST_WITH_TRIGGERS:
+        upkeep.mark_restored(connection)
     done = AuditAction(action=Action.DATABASE_RESTORE, kind="database", name=file.name)
     audit.add(connection, actor.entry(done, at))
 
@@ -89,7 +92,7 @@ async def _restore_sqlite(path: Path, file: Path, actor: Actor, tick: Tick) -> s
         await upgrade(f"sqlite:///{part}", keeps_copy=False)
         database = await Database.open(f"sqlite:///{part}")
         try:
-            await database.write(lambda connection: _hold(connection, file, actor))
+            await database.write(lambda connection: _hold(connection, file, actor, head()))
         finally:
             await database.close()
         sqlite_copy.close_log(part)
@@ -123,7 +126,7 @@ async def _finish_postgres(url: str, schema: str, file: Path, actor: Actor, revi
     database = await Database.open(url, schema=schema, application="dagbook restore", pool_size=1)
 
     def finish(connection: WriteConnection) -> None:
-        _hold(connection, file, actor)
+        _hold(connection, file, actor, revision)
         connection.execute(_SET_REVISION, {"revision": revision})
 
     try:

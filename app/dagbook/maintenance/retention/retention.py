@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -23,6 +23,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.alerts import upkeep
+from dagbook.db.repositories.triggers import upkeep as trigger_upkeep
 from dagbook.errors import UnavailableError
 from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
 from dagbook.maintenance.retention.limits import Limits, TotalLimits
@@ -34,7 +35,8 @@ _PURPOSE = "dagbook retention"
 _SLICE_SECONDS = 5.0
 _MAX_PER_SLICE = 2_000
 _MAX_PREVIEW = 100_000
-_MAX_ALERTS = 200  # of a transaction
+_MAX_ROWS = 200  # of alerts, and of events of triggers, in a transaction
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_SECONDS = 600.0  # a starting server has other work
 _MIN_AGE = timedelta(minutes=1)  # mails are still written, and users may look at the run
 
@@ -69,6 +71,14 @@ class CleanupResult(msgspec.Struct, frozen=True):
     more: bool
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long past alerts and settled events of triggers are kept; zero for ever."""
+
+    alerts: timedelta = timedelta()
+    trigger_bodies: timedelta = timedelta()
+    trigger_events: timedelta = timedelta()
+
+
 class Retention:
     """Deletes runs; nothing else does."""
 
@@ -79,11 +89,11 @@ class Retention:
         now: Clock,
         interval_seconds: float,
         remove_copies: Callable[[], Sequence[object]] = tuple,
-        alerts_kept: timedelta = timedelta(),
+        kept: Kept = Kept(),  # noqa: B008 - it is frozen
     ) -> None:
         self._database = database
         self._remove_copies = remove_copies  # copies from before upgrades that have expired
-        self._alerts_kept = alerts_kept  # zero for ever
+        self._kept = kept
         self._now = now
         self._loop = BackgroundLoop(
             "retention",
@@ -121,6 +131,7 @@ class Retention:
         if await self._database.read(dag_access.has_unused):
             await self._database.write(dag_access.remove_unused)
         await self._remove_alerts()
+        await self._remove_trigger_events()
         if deleted != DeletionResult():
             _log.info(
                 "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",
@@ -131,10 +142,21 @@ class Retention:
         return deleted
 
     async def _remove_alerts(self) -> None:
-        before, most = self._now() - self._alerts_kept, _MAX_ALERTS
-        while self._alerts_kept and not self._loop.is_stopping:
+        before, most = self._before(self._kept.alerts), _MAX_ROWS
+        while self._kept.alerts and not self._loop.is_stopping:
             if not await self._database.write(upkeep.remove_past, before, most, durable=False):
                 break
+
+    async def _remove_trigger_events(self) -> None:
+        bodies, events = self._before(self._kept.trigger_bodies), self._before(self._kept.trigger_events)
+        for trigger in await self._database.read(trigger_upkeep.find_past, bodies, events):
+            for remove, before in ((trigger_upkeep.drop_bodies, bodies), (trigger_upkeep.remove_past, events)):
+                while not self._loop.is_stopping:
+                    if not await self._database.write(remove, trigger, before, _MAX_ROWS, durable=False):
+                        break
+
+    def _before(self, kept: timedelta) -> datetime:
+        return self._now() - kept if kept else _BEFORE_ALL
 
     # -- on request ------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from dagbook.db.repositories.alerts import events, upkeep
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.schedules import SlotKey, SlotOutcome
+from dagbook.db.repositories.triggers import upkeep as trigger_upkeep
 from dagbook.engine.status import RunStatus
 from dagbook.errors import NotRunningError
 from dagbook.runs.store.finishing import force_finish
@@ -38,7 +39,8 @@ _NOT_RESTARTED = "the database was restored from a backup meanwhile"
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):
     """The hold, the runs that its end fails, and the queued runs that start then.
 
-    Once it has ended also the messages of alerts that were dropped, and the alerts that were closed.
+    Once it has ended also the messages of alerts that were dropped, the alerts that were closed, and the events of
+    triggers that are dead, since the original may have started them.
     """
 
     hold: HoldRow
@@ -46,6 +48,7 @@ class HoldState(msgspec.Struct, frozen=True, kw_only=True):
     queued: int
     dropped: int = 0
     closed: int = 0
+    dead: int = 0
 
 
 class Holding:
@@ -111,7 +114,7 @@ class Holding:
 
         Runs that had not finished when the backup was taken fail, restarts of schedules too, and minutes that passed
         since then are not made up for. Queued runs stay queued. What waits to be told by alerts is dropped, because the
-        original tells it. Raises NotRunningError without a hold.
+        original tells it, and events of triggers that waited are dead. Raises NotRunningError without a hold.
         """
         at = self._now()
         state = await self._database.write(lambda connection: end_hold(connection, actor, at))
@@ -137,12 +140,16 @@ def end_hold(connection: WriteConnection, actor: Actor, at: datetime) -> HoldSta
         schedules.finish(connection, SlotOutcome(given, schedules.FAILED, at, _NOT_RESTARTED))
     schedules.set_mark(connection, at.replace(second=0, microsecond=0))
     ended = upkeep.end_restored(connection, events.read_time(connection, at))
+    dead = trigger_upkeep.end_restored(connection, at)
     after = {
         "failedRuns": unfinished,
         "queuedRuns": queued,
         "droppedDeliveries": ended.dropped,
         "closedAlerts": ended.closed,
+        "deadEvents": dead,
     }
     done = AuditAction(action=Action.DATABASE_RESUME, kind="database", name=row.origin, after=after)
     audit.add(connection, actor.entry(done, at))
-    return HoldState(hold=row, unfinished=unfinished, queued=queued, dropped=ended.dropped, closed=ended.closed)
+    return HoldState(
+        hold=row, unfinished=unfinished, queued=queued, dropped=ended.dropped, closed=ended.closed, dead=dead
+    )

@@ -1734,8 +1734,8 @@ export interface paths {
         put?: never;
         /**
          * End the hold: runs that had not finished in the backup fail, queued runs and schedules start from now on
-         * @description Messages of alerts that waited are dropped, and open alerts closed. Without a hold it is refused with
-         *     `not_running`.
+         * @description Messages of alerts that waited are dropped, open alerts closed, and events of triggers that waited in the backup
+         *     dead. Without a hold it is refused with `not_running`.
          */
         post: operations["resumeDatabase"];
         delete?: never;
@@ -3808,6 +3808,8 @@ export interface components {
             /** @default 0 */
             closedAlerts?: number;
             /** @default 0 */
+            deadEvents?: number;
+            /** @default 0 */
             droppedDeliveries?: number;
             failedRuns: number;
             queuedRuns: number;
@@ -4464,6 +4466,7 @@ export interface components {
         /** TriggerEvent */
         TriggerEvent: {
             bodyBytes: number;
+            bodyGone?: boolean;
             contentType?: string;
             dagRunId?: string;
             duplicates: number;

@@ -40,8 +40,8 @@ class HoldController(Controller):
     async def resume(self, services: Services, caller: CurrentCaller) -> ResumedDatabase:
         """End the hold: runs that had not finished in the backup fail, queued runs and schedules start from now on.
 
-        Messages of alerts that waited are dropped, and open alerts closed. Without a hold it is refused with
-        ``not_running``.
+        Messages of alerts that waited are dropped, open alerts closed, and events of triggers that waited in the backup
+        dead. Without a hold it is refused with ``not_running``.
         """
         state = await services.holding.resume(caller.actor)
         return ResumedDatabase(
@@ -49,4 +49,5 @@ class HoldController(Controller):
             queued_runs=state.queued,
             dropped_deliveries=state.dropped,
             closed_alerts=state.closed,
+            dead_events=state.dead,
         )

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from dagbook.accounts.rights import find_permitted, require_dag, sees_dag
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
+from dagbook.api.presenters.fields import or_unset
 from dagbook.api.presenters.triggers import present_event, present_received, present_trial, present_trigger
 from dagbook.api.routes import delete, get, patch, permission, post
 from dagbook.api.schemas.triggers import (
@@ -99,7 +100,8 @@ async def _require_event(services: TriggerServices, trigger: ListedTrigger, even
 
 async def _present_event(services: TriggerServices, trigger: ListedTrigger, event_id: str) -> TriggerEvent:
     row, enabled = await _require_event(services, trigger, event_id), services.queues.enabled
-    return await asyncio.to_thread(present_event, row, trigger, services.zone, queues_enabled=enabled)
+    shown = await asyncio.to_thread(present_event, row, trigger, services.zone, queues_enabled=enabled)
+    return replace(shown, body_gone=or_unset(row.body is None and row.body_bytes > 0))
 
 
 def _check_queue(caller: Caller, change: ChangeTrigger) -> None:

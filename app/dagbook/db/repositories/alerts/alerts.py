@@ -15,7 +15,7 @@ from dagbook.db.models.definition import Dag
 from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run
-from dagbook.db.models.trigger import Trigger, TriggerEvent
+from dagbook.db.models.trigger import IS_DEAD, Trigger, TriggerEvent
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns, first_row
@@ -144,7 +144,7 @@ _fails = exists().where(
 )
 _trigger = Trigger.name == Alert.subject
 _of_trigger = TriggerEvent.trigger_id == Trigger.id
-_has_died = exists().where(_of_trigger, TriggerEvent.state == "dead", TriggerEvent.settled_at >= Alert.opened_at)
+_has_died = exists().where(_of_trigger, IS_DEAD, TriggerEvent.settled_at >= Alert.opened_at)
 _has_started_since = exists().where(
     _of_trigger, TriggerEvent.received_at > Alert.last_at, TriggerEvent.state == "started"
 )

@@ -1,3 +1,3 @@
 """Triggers and their events."""
 
-__all__ = ["events", "trigger_alerts", "triggers"]
+__all__ = ["events", "trigger_alerts", "triggers", "upkeep"]

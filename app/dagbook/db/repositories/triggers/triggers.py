@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.definition import Dag
-from dagbook.db.models.trigger import IS_WAITING, Trigger, TriggerEvent
+from dagbook.db.models.trigger import IS_DEAD, IS_WAITING, Trigger, TriggerEvent
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns, first_row, insert_into
@@ -79,7 +79,7 @@ _listed = (
         *columns(Trigger, TriggerRow),
         *_of_dag,
         _count.where(IS_WAITING).scalar_subquery().label("waiting"),
-        _count.where(TriggerEvent.state == "dead").scalar_subquery().label("dead"),
+        _count.where(IS_DEAD).scalar_subquery().label("dead"),
         select(func.max(TriggerEvent.received_at)).where(_of_trigger).scalar_subquery().label("last_event_at"),
     )
     .outerjoin(Dag, Dag.id == Trigger.dag_id)
