@@ -44,8 +44,8 @@ LIMITS = {
     # 13 for triggers: 5 of the package (2 of them pure), its requests, 3 of the database, 2 controllers, schemas,
     # presenter, commands: 14, and one that there was room for.
     # 1 for what users do with events of triggers (trials, replays, discards), 1 for the alerts about them, 1 for their
-    # upkeep (a restore, retention).
-    "modules": Limit(552, goal=400),
+    # upkeep (a restore, retention), 1 for checks of the doctor.
+    "modules": Limit(553, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -68,7 +68,8 @@ LIMITS = {
     # + 458: trials, replays and discards of events, and their bodies (API 160, the package 170, commands 90).
     # + 53: alerts about events that are dead.
     # + 104: how long events and their bodies are kept, and what of them waits in a backup.
-    "lines": Limit(91_067, goal=67_000),
+    # + 86: events of triggers in the doctor and in the metrics.
+    "lines": Limit(91_153, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

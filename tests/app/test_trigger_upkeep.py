@@ -97,3 +97,31 @@ async def test_bodies_are_deleted_before_keys_and_keys_before_they_are_taken_aga
     await clean(scene, 91)
     assert [each["id"] for each in await scene.events()] == [waiting["eventId"]]
     assert (await scene.send(PUSH, X_GitHub_Delivery="d-1")).status_code == 202
+
+
+# -- monitoring -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_metrics_have_events_by_state_and_the_oldest_that_waits(scene: TriggerScene) -> None:
+    async def metrics() -> dict[str, float]:
+        page = (await scene.client.get("/metrics")).text
+        lines = [line.rpartition(" ") for line in page.splitlines() if line.startswith("dagbook_trigger_")]
+        return {
+            name.removeprefix("dagbook_trigger_"): float(value) for name, _, value in lines if "created" not in name
+        }
+
+    assert (await metrics())["oldest_waiting_seconds"] == 0
+    await scene.trigger(filters=["json:/n != 2"], params={"SHA!": "json:/after"})
+    for body in ({"after": "1"}, {"n": 2}, {"n": 3}):
+        await scene.accepted(body)
+    await scene.send({"n": 2})
+    await scene.until_settled()
+    await scene.ok("POST", "/triggers/push/pause")
+    await scene.accepted({"n": 4})
+    found = await metrics()
+    assert found["oldest_waiting_seconds"] > 0
+    states = {"waiting": 3, "filtered": 1, "started": 1, "dead": 1}
+    assert {name: found[f'events_total{{state="{name}"}}'] for name in states} == states
+    await scene.ok("POST", "/triggers/push/resume", discard=True)
+    assert (await metrics())['events_total{state="discarded"}'] == 1
+    assert (await metrics())["oldest_waiting_seconds"] == 0

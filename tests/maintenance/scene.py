@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, text, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from dagbook.db.database import WriteConnection
 from dagbook.db.models import (
@@ -16,6 +16,7 @@ from dagbook.db.models import (
     AlertDelivery,
     AlertEvent,
     AlertRule,
+    Dag,
     Node,
     QueueEntry,
     Run,
@@ -24,6 +25,8 @@ from dagbook.db.models import (
     RunInput,
     RunRequest,
     Service,
+    Trigger,
+    TriggerEvent,
 )
 from tests.db.rows import (
     NOW,
@@ -40,6 +43,8 @@ from tests.db.rows import (
     table_of,
 )
 from tests.db.test_alert_constraints import ALERT, CHANNEL, DELIVERY, EVENT, RULE
+from tests.db.test_trigger_constraints import EVENT as EVENT_OF_TRIGGER
+from tests.db.test_trigger_constraints import TRIGGER
 
 MINUTE = timedelta(minutes=1)
 LATER = NOW + timedelta(hours=2)  # when the doctor looks
@@ -48,9 +53,10 @@ SERVER = "server"
 
 
 def furnish(connection: WriteConnection) -> None:
-    """Store runs of every kind, and that a rule has reported a failure."""
+    """Store runs of every kind, that a rule has reported a failure, and events of a trigger that is paused."""
     furnish_runs(connection)
     _tell_of_failure(connection)
+    _receive(connection)
 
 
 def furnish_runs(connection: WriteConnection) -> None:
@@ -159,6 +165,15 @@ def _tell_of_failure(connection: WriteConnection) -> None:
     alert = add(connection, Alert, **(ALERT | times), last_run_id=RETRIED)
     sent = {"status": "sent", "sent_at": at, "tries": 1, "attempts": [{"at": str(at), "ms": 1, "code": 200}]}
     add(connection, AlertDelivery, **(DELIVERY | sent), alert_id=alert, channel_id=channel, run_id=RETRIED)
+
+
+def _receive(connection: WriteConnection) -> None:
+    """Store a trigger with an event that has started a run, and one that waits."""
+    paused = {"name": "hook", "dag_id": connection.scalar(select(Dag.id)), "paused_at": NOW, "paused_by": "ann"}
+    trigger = add(connection, Trigger, **(TRIGGER | paused))
+    started = {"id": "over", "key": "k2", "state": "started", "settled_at": NOW, "run_id": OVER}
+    for values in ({"id": "waits"}, started):
+        add(connection, TriggerEvent, **(EVENT_OF_TRIGGER | values), trigger_id=trigger)
 
 
 def request_stop(connection: WriteConnection, key: int, after: timedelta) -> None:

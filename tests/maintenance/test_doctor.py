@@ -103,6 +103,11 @@ BREAKS: dict[str, Sequence[str]] = {
     "message-is-tried": ["UPDATE alert_deliveries SET status = 'pending', sent_at = NULL, tries = 0"],
     "one-open-alert": [_OPEN_ALERT, _OPEN_ALERT],
     "sent-message-has-its-answer": ["UPDATE alert_deliveries SET attempts = '[]'"],
+    "run-of-one-event": [
+        "UPDATE runs SET trigger = 'webhook' WHERE id = :over",
+        "UPDATE trigger_events SET run_id = NULL WHERE id = 'over'",
+    ],
+    "event-waits-for-something": ["UPDATE triggers SET paused_at = NULL, paused_by = NULL"],
     "references-lead-somewhere": ["UPDATE nodes SET run_id = 99 WHERE run_id = :waits"],
 }
 

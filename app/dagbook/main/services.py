@@ -169,7 +169,7 @@ def _alert_services(run_parts: RunParts, runs: RunServices) -> AlertServices:
 
 def _trigger_services(settings: Settings, run_parts: RunParts, runs: RunServices) -> TriggerServices:
     context = run_parts.context
-    triggers = Triggers(runs.database, context.encrypter, now, settings.max_body_bytes)
+    triggers = Triggers(runs.database, context.encrypter, context.metrics, now, settings.max_body_bytes)
     return TriggerServices(
         database=runs.database,
         auth=runs.auth,
@@ -178,8 +178,8 @@ def _trigger_services(settings: Settings, run_parts: RunParts, runs: RunServices
         library=runs.library,
         queues=runs.queues,
         triggers=triggers,
-        intake=Intake(runs.database, triggers, now),
-        inbox=Inbox(runs.database, runs.run_service, now),
+        intake=Intake(runs.database, triggers, context.metrics, now),
+        inbox=Inbox(runs.database, runs.run_service, context.metrics, now),
         hooks=f"{context.page_base or settings.base_path}{API_PATH}/hooks",
     )
 

@@ -165,7 +165,7 @@ def build(
         watch=Watch(database, services.dags.timetable, now),
         heartbeat=Heartbeat(database, services.dags.timetable, sender, now),
         triggers=TriggerDispatcher(
-            database, services.runs.run_service, now, queues_enabled=services.runs.queues.enabled
+            database, services.runs.run_service, context.metrics, now, queues_enabled=services.runs.queues.enabled
         ),
         transport=transport,
         encrypter=context.encrypter,

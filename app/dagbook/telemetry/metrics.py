@@ -45,6 +45,7 @@ class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
     removed_log_bytes: int = 0
     audit_copy_works: bool | None = None
     oldest_alert_due_seconds: float | None = None
+    oldest_event_seconds: float | None = None
 
 
 class MetricsPage:
@@ -83,6 +84,9 @@ class _Collector(Collector):
         if (due := values.oldest_alert_due_seconds) is not None:
             meaning = "Seconds since the oldest message of alerts became due that was not sent; 0 if none is due."
             yield GaugeMetricFamily("dagbook_alert_oldest_due_seconds", meaning, due)
+        if (waits := values.oldest_event_seconds) is not None:
+            meaning = "Seconds since the oldest event of a trigger came that waits; 0 if none waits."
+            yield GaugeMetricFamily("dagbook_trigger_oldest_waiting_seconds", meaning, waits)
         if values.running is not None:
             yield GaugeMetricFamily("dagu_dag_runs_currently_running", "Active root runs.", values.running)
         if values.queued is not None:
@@ -107,7 +111,7 @@ def _by_status(runs: Mapping[str, int]) -> Metric:
 class RunMetrics:
     """Histograms of root runs by DAG name: one for each of the first hundred names, and one for all others.
 
-    Messages about them are counted, too.
+    Messages about them are counted, too, and events of triggers.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -117,7 +121,13 @@ class RunMetrics:
         self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Waiting times in queues in seconds.", _WAIT)
         meaning = "Messages of alerts and mails of definitions: sent, tried again, or given up as failed."
         self._messages = Counter("dagbook_alert_deliveries", meaning, ("type", "outcome"), registry=registry)
+        meaning = "Events of triggers, by the state that they have come to in this server."
+        self._events = Counter("dagbook_trigger_events", meaning, ("state",), registry=registry)
         self._names: set[str] = set()
+
+    def count_events(self, state: str, count: int = 1) -> None:
+        """Count events of triggers that have come to a state."""
+        self._events.labels(state).inc(count)
 
     def count_message(self, channel_type: str, outcome: str) -> None:
         """Count a message; ``outcome`` is sent, retried or failed."""

@@ -31,6 +31,7 @@ from dagbook.json_values import Json
 from dagbook.runs.model import StartOptions
 from dagbook.runs.service.run_service import EventSettledError, RunService
 from dagbook.spec.params.param_text import GivenParams
+from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import values
 from dagbook.triggers.values import QUICK_BYTES, Message, UnusableError
 
@@ -44,8 +45,11 @@ NO_DAG = "the DAG was deleted"
 class TriggerDispatcher:
     """Starts the events of the triggers of a database."""
 
-    def __init__(self, database: Database, run_service: RunService, now: Clock, *, queues_enabled: bool) -> None:
+    def __init__(
+        self, database: Database, run_service: RunService, metrics: RunMetrics, now: Clock, *, queues_enabled: bool
+    ) -> None:
         self._database = database
+        self._metrics = metrics
         self._run_service = run_service
         self._now = now
         self._queues_enabled = queues_enabled
@@ -107,7 +111,8 @@ class TriggerDispatcher:
 
         newest = await self._database.read_inline(read)
         if newest is not None:
-            await self._database.write(events.supersede, newest, self._now())
+            superseded = await self._database.write(events.supersede, newest, self._now())
+            self._metrics.count_events(events.SUPERSEDED, superseded)
         return 0 if active else 1
 
     async def _start(self, trigger: TriggerRow, event_id: str) -> None:
@@ -116,6 +121,7 @@ class TriggerDispatcher:
             return
         try:
             await self._enqueue(trigger, event)
+            self._metrics.count_events(events.STARTED)
         except EventSettledError:
             return
         except (DatabaseUnavailable, UnavailableError):
@@ -137,7 +143,8 @@ class TriggerDispatcher:
     async def _bury(self, event: TriggerEventRow, reason: str) -> None:
         """Let an event be dead, with the reason."""
         bury = partial(events.settle, event_id=event.id, state=events.DEAD, reason=reason, at=self._now())
-        await self._database.write(bury)
+        if await self._database.write(bury):
+            self._metrics.count_events(events.DEAD)
 
 
 def waits_for(trigger: TriggerRow, *, queues_enabled: bool) -> str:

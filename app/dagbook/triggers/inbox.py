@@ -19,6 +19,7 @@ from dagbook.errors import AppError, BadRequestError, NotFoundError, NotRunningE
 from dagbook.identifiers import new_run_id, shorten
 from dagbook.runs.model import PlannedRun, StartOptions
 from dagbook.runs.service.run_service import RunService
+from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import values
 from dagbook.triggers.dispatch import message_of, read_dag, start_of
 from dagbook.triggers.intake import judge
@@ -38,8 +39,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class Inbox:
     """The events of a database, as users handle them; ``trigger`` is one that the caller may use."""
 
-    def __init__(self, database: Database, run_service: RunService, now: Clock) -> None:
+    def __init__(self, database: Database, run_service: RunService, metrics: RunMetrics, now: Clock) -> None:
         self._database = database
+        self._metrics = metrics
         self._run_service = run_service
         self._now = now
 
@@ -120,7 +122,10 @@ class Inbox:
                 audit.add(connection, actor.entry(_action(Action.TRIGGER_REPLAY, trigger, after), at))
             return received
 
-        return await self._database.write(work)
+        received = await self._database.write(work)
+        if not received.is_duplicate:
+            self._metrics.count_events(received.state)
+        return received
 
     async def discard(self, trigger: TriggerRow, event_id: str, actor: Actor) -> None:
         """Settle an event that waits or is dead without a run; raises NotFoundError and NotRunningError."""
@@ -136,6 +141,7 @@ class Inbox:
             audit.add(connection, actor.entry(done, at))
 
         await self._database.write(work)
+        self._metrics.count_events(events.DISCARDED)
 
 
 def no_event(trigger: TriggerRow, event_id: str) -> NoReturn:

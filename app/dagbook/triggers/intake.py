@@ -26,6 +26,7 @@ from dagbook.errors import TooManyRequestsError, UnauthorizedError, UnavailableE
 from dagbook.identifiers import new_run_id, shorten
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.sources.signatures import WrongSignatures
+from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import schemes, values
 from dagbook.triggers.requests import WebhookSettings
 from dagbook.triggers.schemes import Headers, SignatureError, Verified
@@ -52,8 +53,9 @@ class HookRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Intake:
     """What hooks receive. Nothing of a request is parsed before its signature is checked."""
 
-    def __init__(self, database: Database, known: Triggers, now: Clock) -> None:
+    def __init__(self, database: Database, known: Triggers, metrics: RunMetrics, now: Clock) -> None:
         self._database = database
+        self._metrics = metrics
         self._known = known
         self._now = now
         self._wrong = WrongSignatures(free=_WRONG_FREE, message=_REFUSED)
@@ -79,6 +81,7 @@ class Intake:
             event = work(row, request.headers, bytes(body), verified)
         received = await self._store(event)
         if not received.is_duplicate:
+            self._metrics.count_events(received.state)
             await self._count_body(row.id, len(body))
         return received
 

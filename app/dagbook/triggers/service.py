@@ -22,6 +22,7 @@ from dagbook.db.repositories.triggers.triggers import ListedTrigger, NewTrigger,
 from dagbook.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from dagbook.identifiers import check_queue, shorten
 from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import requests, schemes
 from dagbook.triggers.requests import ChangeTrigger, WebhookSettings
 from dagbook.triggers.values import Filter, Pointer, check_params
@@ -41,9 +42,12 @@ TriggerT = TypeVar("TriggerT", bound=NewTrigger)
 class Triggers:
     """The triggers of a database."""
 
-    def __init__(self, database: Database, encrypter: Encrypter, now: Clock, most_bytes: int) -> None:
+    def __init__(
+        self, database: Database, encrypter: Encrypter, metrics: RunMetrics, now: Clock, most_bytes: int
+    ) -> None:
         """``most_bytes`` is the most that the body of any request may have."""
         self._database = database
+        self._metrics = metrics
         self._encrypter = encrypter
         self._now = now
         self._most_bytes = most_bytes
@@ -169,15 +173,16 @@ class Triggers:
         """Start what waits in order, or discard it first; raises NotFoundError."""
         now = self._now()
 
-        def work(connection: WriteConnection) -> None:
+        def work(connection: WriteConnection) -> int:
             row = triggers.lock(connection, name) or _missing(name)
             reason = f"discarded by {actor.label}" if actor.label else "discarded"
             discarded = events.discard_waiting(connection, row.id, reason, now) if discards else 0
             triggers.change(connection, row.id, paused_at=None, paused_by=None)
             after = {"discarded": discarded} if discards else None
             audit.add(connection, actor.entry(_action(Action.TRIGGER_RESUME, name, None, after), now))
+            return discarded
 
-        await self._database.write(work)
+        self._metrics.count_events(events.DISCARDED, await self._database.write(work))
         return await self.require(name)
 
     async def remove(self, name: str, actor: Actor) -> None:

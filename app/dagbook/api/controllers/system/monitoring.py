@@ -27,6 +27,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services as service_rows
 from dagbook.db.repositories.alerts import deliveries, events
 from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.triggers import events as trigger_events
 from dagbook.db.storage import read_facts
 from dagbook.engine.status import RunStatus
 from dagbook.identifiers import shorten
@@ -142,6 +143,10 @@ async def _collect(services: SystemServices) -> MetricValues:
         now = events.read_time(connection, services.now())
         return (now - (deliveries.find_oldest_due(connection, now) or now)).total_seconds()
 
+    def read_oldest_event(connection: ReadConnection) -> float:
+        now = services.now()
+        return max((now - (trigger_events.find_oldest_waiting(connection) or now)).total_seconds(), 0.0)
+
     return MetricValues(
         version=services.version,
         uptime_seconds=time.monotonic() - services.started,
@@ -153,6 +158,7 @@ async def _collect(services: SystemServices) -> MetricValues:
         removed_log_bytes=services.retention.total.log_bytes,
         audit_copy_works=None if services.audit_copy is None else not services.audit_copy.problem,
         oldest_alert_due_seconds=await _try(services.database.read_inline(read_oldest_due), deadline),
+        oldest_event_seconds=await _try(services.database.read_inline(read_oldest_event), deadline),
         schedulers=await _try(services.database.read_inline(count_schedulers), deadline),
     )
 

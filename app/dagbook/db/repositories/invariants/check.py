@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Executable, SelectBase, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Executable, SelectBase, and_, bindparam, exists, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from dagbook.db.models import Node, Run, RunAttempt
+from dagbook.db.models import Hold, Node, Run, RunAttempt, Service
 from dagbook.db.types import UtcDateTime
 
 # Terminal statuses of runs, and of nodes, which may also be skipped.
@@ -49,6 +49,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 def ago(name: str) -> ColumnElement[datetime]:
     """Return the parameter for an instant: now, minute_ago, ten_minutes_ago, hour_ago, grace_ago, events_since."""
     return bindparam(name, type_=UtcDateTime)
+
+
+def a_server_works() -> ColumnElement[bool]:
+    """Return the condition that a server has started runs of this database for ten minutes."""
+    is_active = (Service.kind == "server", Service.stopped_at.is_(None), Service.lease_until >= ago("now"))
+    return and_(exists().where(*is_active, Service.started_at < ago("ten_minutes_ago")), ~exists(select(Hold.id)))
 
 
 class minute_before(GenericFunction[datetime]):  # noqa: N801 - it is named as functions in SQL are

@@ -52,7 +52,7 @@ def find_broken(
 
 def all_checks() -> tuple[Check, ...]:
     # Imported for the first examination: to build the queries takes 0.04 s of every start.
-    from dagbook.db.repositories.invariants import alerts, definitions, nodes, runs  # noqa: PLC0415
+    from dagbook.db.repositories.invariants import alerts, definitions, nodes, runs, triggers  # noqa: PLC0415
 
     return (
         *runs.CHECKS,
@@ -63,6 +63,7 @@ def all_checks() -> tuple[Check, ...]:
         *definitions.SCHEDULE_CHECKS,
         *definitions.CHECKS,
         *alerts.CHECKS,
+        *triggers.CHECKS,
         *definitions.REFERENCE_CHECKS,
     )
 

@@ -130,6 +130,12 @@ def has_waiting(connection: ReadConnection) -> bool:
     return connection.scalar(_has_waiting) is not None
 
 
+def find_oldest_waiting(connection: ReadConnection) -> datetime | None:
+    """Return when the oldest event of any trigger came that waits."""
+    oldest: datetime | None = connection.scalar(select(func.min(TriggerEvent.received_at)).where(IS_WAITING))
+    return oldest
+
+
 def find_waiting(connection: ReadConnection, trigger_id: int, most: int) -> Sequence[TriggerEventRow]:
     """Return events of a trigger that wait, the oldest first."""
     return all_rows(connection, TriggerEventRow, _find_waiting, trigger=trigger_id, most=most)
