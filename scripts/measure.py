@@ -69,7 +69,8 @@ LIMITS = {
     # + 53: alerts about events that are dead.
     # + 104: how long events and their bodies are kept, and what of them waits in a backup.
     # + 86: events of triggers in the doctor and in the metrics.
-    "lines": Limit(91_153, goal=67_000),
+    # + 40: their pages, and the event that a run names.
+    "lines": Limit(91_193, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -103,10 +103,9 @@ async def test_who_has_grants_has_triggers_for_these_dags_in_their_queues(staff:
     assert (await staff.manager.post("/triggers", json=queued)).status_code == 201
 
 
-async def test_a_hook_takes_signatures_and_no_login(staff: Staff) -> None:
+async def _start(staff: Staff) -> Any:
+    """Send an event to the trigger ``mine`` and wait for its run."""
     body = b"{}"
-    for client in (staff.admin, staff.granted):
-        assert (await client.post("/hooks/mine", content=body)).status_code == 401
     secret = (await staff.manager.post("/triggers/mine/secret")).json()["secret"]
     signed = {"X-Hub-Signature-256": signature_of(secret, body), "Authorization": ""}
     event = (await staff.viewer.post("/hooks/mine", content=body, headers=signed)).json()
@@ -115,6 +114,13 @@ async def test_a_hook_takes_signatures_and_no_login(staff: Staff) -> None:
         return (await staff.viewer.get(f"/dag-runs/mine/{event['dagRunId']}")).status_code == 200
 
     await wait_until(started)
+    return event
+
+
+async def test_a_hook_takes_signatures_and_no_login(staff: Staff) -> None:
+    for client in (staff.admin, staff.granted):
+        assert (await client.post("/hooks/mine", content=b"{}")).status_code == 401
+    event = await _start(staff)
     shown = (await staff.viewer.get(f"/triggers/mine/events/{event['eventId']}")).json()
     assert (shown["state"], "body" in shown) == ("started", False)
 
@@ -151,6 +157,15 @@ async def test_operators_read_bodies_and_replay_and_viewers_do_not(staff: Staff)
         "trigger.replay",
         {"event": event["eventId"], "run": replayed["eventId"]},
     )
+
+
+async def test_a_run_names_its_event_to_who_sees_the_trigger(staff: Staff) -> None:
+    event = await _start(staff)
+    wanted = {"id": event["eventId"], "trigger": "mine"}
+    for dag, seen in (("mine", wanted), ("other", None)):  # a trigger may start another DAG later
+        assert (await staff.admin.patch("/triggers/mine", json={"dag": dag})).is_success
+        run = (await staff.granted.get(f"/dag-runs/mine/{event['dagRunId']}")).json()["dagRunDetails"]
+        assert (run["trigger"], run.get("triggerEvent")) == ("webhook", seen)
 
 
 async def test_changes_are_audited_and_events_are_not(staff: Staff) -> None:

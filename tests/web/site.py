@@ -108,6 +108,7 @@ def fill(site: Site) -> None:
     site.save("sleeper", "queue: small\nsteps:\n  - {name: sleep, command: sleep 7200}\n")
     _add_source(site)
     _add_alerts(site)
+    _add_trigger(site)
     site.send("PUT", "/dags/good/spec", {"spec": "tags: [nightly]\nsteps:\n  - name: one\n    command: seq 3000\n"})
     for name in ("hostile", "etl", "good", "good", "caller"):
         site.run(name)
@@ -138,6 +139,15 @@ def _add_alerts(site: Site) -> None:
     channel = {"name": "ops", "type": "webhook", "url": "http://127.0.0.1:9/hook", "enabled": False}
     site.send("POST", "/alert-channels", channel)
     site.send("POST", "/alert-rules", {"name": "loads", "match": ["etl", "tag:none"], "on": ["failed"], "to": ["ops"]})
+
+
+def _add_trigger(site: Site) -> None:
+    """Let a webhook have an event that is filtered, so that it starts nothing."""
+    added = {"name": "push", "dag": "good", "scheme": "token", "secret": "a token of the sender"}
+    site.send("POST", "/triggers", added | {"filters": ["header:X-Kind exists"], "params": {"DAY": "json:/day"}})
+    sent = {"Authorization": f"Bearer {added['secret']}"}
+    answer = httpx.post(f"{site.address}/api/v2/hooks/push", json={"day": "monday"}, headers=sent)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
 
 
 def _reasons(site: Site) -> list[str]:

@@ -33,6 +33,7 @@ PAGES = [
     "/queues",
     "/schedules",
     "/alerts",
+    "/triggers",
     "/audit",
     "/compare",
     "/system",

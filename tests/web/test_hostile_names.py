@@ -79,7 +79,7 @@ async def test_a_list_shows_the_name_as_it_is(visitor: Visitor, path: str, name:
     assert await _fits(visitor)
 
 
-@pytest.mark.parametrize("tab", ["", "/graph", "/spec", "/revisions", "/schedule", "/alerts"])
+@pytest.mark.parametrize("tab", ["", "/graph", "/spec", "/revisions", "/schedule", "/triggers", "/alerts"])
 @pytest.mark.parametrize("name", DAGS)
 async def test_the_page_of_a_dag_shows_its_texts_as_they_are(visitor: Visitor, tab: str, name: str) -> None:
     page = await visitor.open(f"/dags/{name}{tab}")

@@ -25,6 +25,9 @@ PAGES = {
     "dag-schedule": "/dags/etl/schedule",
     "approvals": "/approvals",
     "dag-alerts": "/dags/etl/alerts",
+    "dag-triggers": "/dags/good/triggers",
+    "triggers": "/triggers",
+    "trigger": "/triggers/push",
     "alerts": "/alerts",
     "alerts-messages": "/alerts?tab=messages",
     "queues": "/queues",
@@ -66,7 +69,7 @@ _EXPECTED = {"missing": r"error: Failed to load resource: the server responded w
 # Pages that show something else to somebody between those who may most and least.
 _BY_RIGHT = (
     *("dags", "dag", "dag-spec", "dag-revisions", "dag-alerts"),
-    *("run-failed", "run-running", "runs", "queues", "alerts"),
+    *("run-failed", "run-running", "runs", "queues", "alerts", "trigger"),
 )
 _CONNECTED_MILLISECONDS = 10_000
 _SEEN = [(name, role) for name in PAGES for role in ("admin", "viewer")]

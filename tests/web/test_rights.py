@@ -14,7 +14,7 @@ RUN = (
     r"Start|Stop|Retry|Run again|Edit status|Remove.* from the queue|Resume|Suspend|Pause|Move|Clear$|Mark run"
     r"|Acknowledge|Resend"
 )
-WRITE = r"Save|Rename|Delete|New DAG|Restore|Add rule|Send (a )?test"
+WRITE = r"Save|Rename|Delete|New DAG|Restore|Add rule|Add webhook|Send (a )?test"
 ADMIN = r"Add user|Add channel|Clean up|Examine|Reset the password|Remove(?!.* from the queue)"
 FORBIDDEN = {"viewer": f"^({RUN}|{WRITE}|{ADMIN})", "operator": f"^({WRITE}|{ADMIN})", "manager": f"^({ADMIN})"}
 _MENUS = 3  # of a page: those of a list are alike
@@ -31,6 +31,8 @@ PAGES = (
     "/dag-runs/sleeper/latest",
     "/queues",
     "/alerts",
+    "/triggers",
+    "/dags/good/triggers",
     "/system",
     "/users",
     "/audit",
@@ -74,6 +76,7 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
         "/queues": ["Pause"],
         "/alerts": ["Add rule", "Add channel"],
         "/dags/etl/alerts": ["Add rule", "Send test"],
+        "/dags/good/triggers": ["Add webhook"],
         "/users": ["Add user"],
     }
     async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:

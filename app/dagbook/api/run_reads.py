@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from dagbook.accounts.rights import find_permitted, refusal_of
@@ -11,7 +12,7 @@ from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
-from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
+from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
@@ -25,6 +26,7 @@ from dagbook.db.repositories.runs import run_history, run_list
 from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.db.repositories.triggers import events
 from dagbook.engine.status import RunStatus
 from dagbook.queues.wait_reasons import QueuePosition, queue_positions
 from dagbook.runs.queries import RunSnapshot, read_newest
@@ -116,6 +118,9 @@ async def read_details(
             asked.may_decide = may_run and Asked(approvers=tuple(asked.approvers or ())).allows(
                 caller.name, memberships
             )
+    if run.trigger in events.RUN_TRIGGERS.values():
+        event = await services.database.read_inline(events.get_of_run, run.id, caller.visibility)
+        details.trigger_event = UNSET if event is None else EventOfRun(id=event.id, trigger=event.trigger)
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner

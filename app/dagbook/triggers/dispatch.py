@@ -165,7 +165,7 @@ def start_of(trigger: TriggerRow, event_id: str, message: Message, actor: Mappin
         queue=trigger.queue,
         priority=trigger.priority,
         admission=Admission.UNLIMITED,
-        trigger=trigger.kind,
+        trigger=events.RUN_TRIGGERS[trigger.kind],
         actor=None if actor is None else msgspec.convert(actor, Actor),
         edits=False,
         event=event_id,

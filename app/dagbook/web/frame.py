@@ -18,6 +18,7 @@ PLACES = (
     ("/alerts", "Alerts"),
     ("/queues", "Queues"),
     ("/schedules", "Schedules"),
+    ("/triggers", "Triggers"),
     ("/workers", "Workers"),
     ("/sources", "Sources"),
     ("/search", "Search"),

@@ -191,6 +191,13 @@ class DAGRunSummary(Schema, kw_only=True):
     may_start: bool | UnsetType = UNSET
 
 
+class EventOfRun(Schema, kw_only=True):
+    """The event that a run was started for, and the name of its trigger."""
+
+    id: str
+    trigger: str
+
+
 class DAGRunDetails(DAGRunSummary, kw_only=True):
     """A run with its nodes; ``reason`` says why an active run makes no progress: an extension of the contract."""
 
@@ -203,6 +210,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     on_exit: Node | UnsetType = UNSET
     trigger: str | UnsetType = UNSET  # extension, like all that follow
     actor: str | UnsetType = UNSET
+    trigger_event: EventOfRun | UnsetType = UNSET  # while the trigger exists and the caller sees its DAG
     attempt: int | UnsetType = UNSET
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET

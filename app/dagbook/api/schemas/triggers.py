@@ -24,6 +24,7 @@ class Trigger(Schema, kw_only=True):
 
     name: str
     dag: str | UnsetType = UNSET
+    dag_name: str | UnsetType = UNSET  # that of its runs
     kind: TriggerKind
     scheme: str | UnsetType = UNSET
     settings: dict[str, Json]

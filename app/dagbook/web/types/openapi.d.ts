@@ -3041,6 +3041,7 @@ export interface components {
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
             trigger?: string;
+            triggerEvent?: components["schemas"]["EventOfRun"];
             waitingFor?: components["schemas"]["WaitingFor"];
             waitingForApproval?: boolean;
         };
@@ -3209,6 +3210,11 @@ export interface components {
             name: string;
             stepName?: string;
             subDAGRunId?: string;
+        };
+        /** EventOfRun */
+        EventOfRun: {
+            id: string;
+            trigger: string;
         };
         /** ExecutorConfig */
         ExecutorConfig: {
@@ -4428,6 +4434,7 @@ export interface components {
             collapse: boolean;
             createdBy?: string;
             dag?: string;
+            dagName?: string;
             dead: number;
             everySeconds?: number;
             filters: string[];
@@ -4754,6 +4761,7 @@ export type EnqueueDAG = components['schemas']['EnqueueDAG'];
 export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
 export type ErrorMatch = components['schemas']['ErrorMatch'];
+export type EventOfRun = components['schemas']['EventOfRun'];
 export type ExecutorConfig = components['schemas']['ExecutorConfig'];
 export type FailureGroup = components['schemas']['FailureGroup'];
 export type Fetching = components['schemas']['Fetching'];

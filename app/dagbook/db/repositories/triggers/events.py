@@ -9,8 +9,11 @@ import msgspec
 from sqlalchemy import ColumnElement, bindparam, func, select, tuple_, update
 
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
+from dagbook.db.models.definition import Dag
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.trigger import IS_WAITING, Trigger, TriggerEvent
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.triggers import trigger_alerts
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
 from dagbook.engine.status import RunStatus
@@ -18,6 +21,8 @@ from dagbook.json_values import Json
 
 WAITING, FILTERED, STARTED, SUPERSEDED = "waiting", "filtered", "started", "superseded"
 DEAD, DISCARDED, REPLAYED = "dead", "discarded", "replayed"
+# What runs say of how they were started, by the kinds of triggers.
+RUN_TRIGGERS = {"webhook": "webhook", "files": "file", "sftp": "sftp", "http": "http", "after": "run"}
 
 
 class NewTriggerEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,13 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     is_duplicate: bool = False
 
 
+class EventOfRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that a run was started for, and the name of its trigger."""
+
+    id: str
+    trigger: str
+
+
 class TriggerEventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """The events of a trigger to list: of a state, and older than a position."""
 
@@ -76,6 +88,11 @@ _find_waiting = (
     _select.where(TriggerEvent.trigger_id == bindparam("trigger"), IS_WAITING).order_by(*_age).limit(bindparam("most"))
 )
 _has_waiting = select(TriggerEvent.id).where(IS_WAITING).limit(1)
+_of_run = (
+    select(TriggerEvent.id, Trigger.name.label("trigger"))
+    .join(Trigger, Trigger.id == TriggerEvent.trigger_id)
+    .outerjoin(Dag, Dag.id == Trigger.dag_id)
+)
 _lock_waiting = (
     select(TriggerEvent.id)
     .join(Trigger, Trigger.id == TriggerEvent.trigger_id)
@@ -212,6 +229,12 @@ def find_page(connection: ReadConnection, wanted: TriggerEventFilter, most: int)
 def get(connection: ReadConnection, trigger_id: int, event_id: str) -> TriggerEventRow | None:
     """Return an event of a trigger with its body."""
     return first_row(connection, TriggerEventRow, _get, trigger=trigger_id, event=event_id)
+
+
+def get_of_run(connection: ReadConnection, run: int, visibility: Visibility) -> EventOfRun | None:
+    """Return the event that a run was started for, if the DAG of its trigger is visible."""
+    seen = dag_access.narrow(Dag.dag_name, visibility)
+    return first_row(connection, EventOfRun, _of_run.where(TriggerEvent.run_id == run, *seen))
 
 
 def count_body_bytes(connection: ReadConnection, trigger_id: int) -> int:

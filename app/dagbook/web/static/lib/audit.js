@@ -145,7 +145,8 @@ function objectOf({ action, kind, object, outcome }) {
   }
   if (kind === "session") return { text: first };
   if (kind === "dag" && outcome === "done" && action !== "dag.delete") return { text: object, to: ["dags", object] };
-  return kind === "source" ? { text: object, to: ["sources", object] } : { text: object };
+  const page = kind === "source" ? "sources" : kind === "trigger" && action !== "trigger.delete" ? "triggers" : "";
+  return page ? { text: object, to: [page, object] } : { text: object };
 }
 
 /** What differs before and after. @param {Api.AuditEntry} entry @returns {[name: string, was: string, is: string][]} */

@@ -18,6 +18,7 @@ import { Header } from "./dag/header.js";
 import { OverviewTab } from "./dag/overview.js";
 import { RevisionsTab } from "./dag/revisions.js";
 import { ScheduleTab } from "./dag/schedule.js";
+import { TriggersTab } from "./dag/triggers.js";
 
 const TABS = [
   { id: "overview", title: "Overview" },
@@ -25,6 +26,7 @@ const TABS = [
   { id: "spec", title: "Definition" },
   { id: "revisions", title: "Revisions" },
   { id: "schedule", title: "Schedule" },
+  { id: "triggers", title: "Triggers" },
   { id: "alerts", title: "Alerts" },
 ];
 const ACCESS = { id: "access", title: "Access" };
@@ -64,6 +66,7 @@ export default function DagPage({ params }) {
     ${tab === "spec" && html`<${DefinitionTab} name=${name} readOnly=${readOnly} />`}
     ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns} readOnly=${readOnly} />`}
     ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details} readOnly=${readOnly} />`}
+    ${tab === "triggers" && html`<${TriggersTab} name=${name} concerns=${concerns} />`}
     ${tab === "alerts" && html`<${AlertsTab} name=${name} concerns=${concerns} />`}
     ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>

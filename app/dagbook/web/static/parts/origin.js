@@ -5,7 +5,7 @@ import { href } from "../lib/router.js";
 import { Time } from "./basic.js";
 
 const POLL = 1000; // milliseconds, while a source is read
-const REST = 15_000; // the live feed has DAGs, not problems of files without one
+const REST = 15_000; // the live feed has DAGs, not problems of files without one, nor events
 
 /** Load again and again, more often while something is read. @param {boolean} active @param {Reload} reload */
 export function usePolling(active, reload) {

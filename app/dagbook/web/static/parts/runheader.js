@@ -106,7 +106,7 @@ function Facts({ run, hasLastGood, hasTold }) {
       ${instant(run.startedAt) && html`<${Fact} name="Started"><${Time} at=${run.startedAt} words=${false} />${" "}
         <span class="faint">(<${Time} at=${run.startedAt} />)</span><//>`}
       ${run.queuedAt && html`<${Fact} name="Queued"><${Time} at=${run.queuedAt} /><//>`}
-      ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<//>`}
+      ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<${Event} of=${run.triggerEvent} /><//>`}
       ${(run.attempt ?? 0) > 1 && html`<${Fact} name="Attempt">${run.attempt}<//>`}
       ${run.revision && html`<${Fact} name="Revision">
         <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
@@ -132,6 +132,10 @@ function Chips({ params, isLines }) {
     class="chip" key=${index} title=${`${name}=${value}`}><span class="faint">${name}=</span><strong>${value}</strong>
     </span>`)}</span>`;
 }
+
+/** The event that a run was started for. @param {{ of?: Api.EventOfRun }} props */
+const Event = ({ of: event }) => event && html`, event <a href=${href(["triggers", event.trigger, "events", event.id])}>
+  <code>${short(event.id)}</code></a> of <a href=${href(["triggers", event.trigger])}>${event.trigger}</a>`;
 
 /** The last good run before this one, and what differs; its place is kept until then. @param {{ run: Run }} props */
 function LastGood({ run }) {

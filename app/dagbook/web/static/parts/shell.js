@@ -24,6 +24,7 @@ const PLACES = [
   ["/alerts", "Alerts", "alerts"],
   ["/queues", "Queues", "queues"],
   ["/schedules", "Schedules", "schedules"],
+  ["/triggers", "Triggers", "triggers"],
   ["/workers", "Workers", "workers"],
   ["/sources", "Sources", "sources"],
   ["/search", "Search", "search"],

@@ -1,0 +1,325 @@
+"""Triggers in the browser: a webhook from its first request on, what became of events, and what roles are offered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.process.conftest import end
+from tests.process.waiting import wait_for
+from tests.web import design
+from tests.web.browser import WIDTHS, Visitor, visiting
+from tests.web.site import Site, open_site
+
+MARKUP = "<img src=x onerror=alert(1)>"
+BUILD = "params: SHA=none\nsteps: [{name: build, command: 'echo ${SHA}'}]\n"
+OF_SENDER = "a token that only the sender knows"
+_numbers = itertools.count(100)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    opened = open_site(tmp_path_factory.mktemp("triggers") / "home")
+    try:
+        opened.add_people()
+        yield opened
+    finally:
+        opened.client.close()
+        end(opened.program)
+
+
+@pytest.fixture
+def dag(own: Site) -> Iterator[str]:
+    """A DAG without triggers, and a server without triggers at the end."""
+    name = f"build-{next(_numbers)}"
+    own.save(name, BUILD)
+    yield name
+    for trigger in own.send("GET", "/triggers")["triggers"]:
+        own.send("DELETE", f"/triggers/{trigger['name']}")
+
+
+@pytest.fixture
+def push(own: Site, dag: str) -> str:
+    """The name of a webhook of the DAG, which takes OF_SENDER."""
+    params = {"SHA": "json:/after"}
+    own.send(
+        "POST", "/triggers", {"name": "push", "dag": dag, "scheme": "token", "secret": OF_SENDER, "params": params}
+    )
+    return "push"
+
+
+def _send(site: Site, body: Any, *, token: str = OF_SENDER, status: int = 202, **headers: str) -> Any:
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    # Without the login of the site, which the hook would take for a token.
+    answer = httpx.post(
+        f"{site.address}/api/v2/hooks/push", content=content, headers={"Authorization": f"Bearer {token}"} | named
+    )
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def _settled(site: Site, event: Any, state: str) -> str:
+    """Wait until an event has a state; returns its id."""
+    event_id = str(event["eventId"])
+    path = f"/triggers/push/events/{event_id}"
+    wait_for(f"an event that is {state}", lambda: site.send("GET", path)["state"] == state)
+    return event_id
+
+
+def _short(event_id: str) -> str:
+    """Return an id as pages show it."""
+    return f"{event_id[:4]}…{event_id[-8:]}"
+
+
+def _visit(browser: Browser, site: Site, role: str, **more: Any) -> Any:
+    return visiting(browser, site.address, cookie=site.cookies[role], **more)
+
+
+async def _choose(page: Page, item: str) -> Locator:
+    """Choose an action of the menu of a trigger; returns its dialog."""
+    await page.get_by_role("main").get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name=item).click()
+    return page.get_by_role("dialog")
+
+
+async def _check_design(visitor: Visitor, path: str) -> None:
+    """Open a page at all widths, look at its design, and at its barriers in both themes."""
+    await design.observe(visitor.context)
+    for width in WIDTHS:
+        await visitor.page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+        page = await visitor.open(path)
+        assert (await design.measure(page)).problems() == []
+    for theme in ("light", "dark"):
+        await visitor.page.emulate_media(color_scheme=theme)
+        assert await visitor.find_barriers() == []
+
+
+async def test_a_webhook_starts_runs_from_its_first_request_on(browser: Browser, own: Site, dag: str) -> None:
+    async with _visit(browser, own, "manager") as visitor:
+        await _check_design(visitor, "/triggers")
+        page = visitor.page
+        main = page.get_by_role("main")
+        await expect(main).to_contain_text("No triggers")
+        await main.get_by_role("button", name="Add webhook").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name", exact=True).fill("push")
+        await dialog.get_by_label("DAG", exact=True).fill(dag)
+        await dialog.get_by_label("Params").fill("SHA")
+        assert await visitor.find_barriers() == []
+        await dialog.get_by_role("button", name="Add", exact=True).click()
+        await expect(dialog.get_by_role("alert")).to_contain_text('"SHA" is no param; write NAME=json:/a/b')
+        await dialog.get_by_label("Params").fill("SHA=json:/after\n")
+        await dialog.get_by_role("button", name="Add", exact=True).click()
+        await expect(dialog).to_contain_text("it is not shown again")
+        await expect(dialog).to_contain_text("/api/v2/hooks/push")
+        secret = await dialog.locator("pre").inner_text()
+        await dialog.get_by_role("button", name="Done").click()
+        await expect(page.get_by_role("heading", level=1, name="push")).to_be_visible()
+        await expect(main).to_contain_text("No event yet")
+        assert secret not in await page.content()
+        event = _send(own, {"after": "4f1c"}, token=secret)
+        await main.get_by_role("link", name=f"run of {dag}").click()
+        started_by = page.get_by_role("main").get_by_text("webhook, event")
+        await expect(started_by).to_contain_text("of push")
+        await expect(page.get_by_text("SHA=")).to_be_visible()
+        await page.get_by_role("main").get_by_role("link", name="push", exact=True).click()
+        await expect(main.get_by_role("row").filter(has_text=_short(event["eventId"]))).to_contain_text("started")
+        assert visitor.complaints == []
+
+
+async def test_an_event_says_what_it_was_and_what_became_of_it(
+    browser: Browser, own: Site, dag: str, push: str
+) -> None:
+    own.send("PATCH", f"/triggers/{push}", {"filters": ["header:X-Kind = push"]})
+    body = {"after": f"$(touch /tmp/made) {MARKUP}"}
+    started = _settled(own, _send(own, body, X_Kind="push", Idempotency_Key="first"), "started")
+    _send(own, body, X_Kind="push", Idempotency_Key="first", status=200)
+    filtered = _settled(own, _send(own, body, X_Kind=MARKUP), "filtered")
+    async with _visit(browser, own, "viewer") as visitor:
+        await _check_design(visitor, f"/triggers/push/events/{started}")
+        main = visitor.page.get_by_role("main")
+        await expect(main.get_by_role("row").filter(has_text="SHA")).to_contain_text(body["after"])
+        await expect(main.get_by_role("row").filter(has_text="x-kind")).to_contain_text("push")
+        await expect(main.locator("dl")).to_contain_text("first")
+        await expect(main.get_by_role("link", name=f"run of {dag}")).to_be_visible()
+        await visitor.open(f"/triggers/push/events/{filtered}")
+        await expect(main.locator("dl")).to_contain_text("header:X-Kind = push")
+        await expect(main.get_by_role("row").filter(has_text="x-kind")).to_contain_text(MARKUP)
+        await expect(main.get_by_role("link", name=f"run of {dag}")).to_have_count(0)
+        await visitor.open(f"/triggers/push/events/{started}0")
+        await expect(main).to_contain_text("There is no such event")
+        assert [text for text in visitor.complaints if "404" not in text] == []
+
+
+async def test_events_are_chosen_by_state_and_the_older_ones_follow(browser: Browser, own: Site, push: str) -> None:
+    own.send("POST", f"/triggers/{push}/pause")
+    first = _send(own, {})["eventId"]
+    for _ in range(50):
+        _send(own, {})
+    own.send("PATCH", f"/triggers/{push}", {"filters": ["json:/after exists"]})
+    _send(own, {})
+    async with _visit(browser, own, "viewer") as visitor:
+        page = await visitor.open(f"/triggers/{push}")
+        rows = page.get_by_role("main").locator("tbody tr")
+        await expect(rows).to_have_count(50)
+        await page.get_by_role("combobox", name="State").select_option("filtered")
+        await expect(rows).to_have_count(1)
+        await expect(rows).to_contain_text("json:/after exists")
+        await page.get_by_role("combobox", name="State").select_option("dead")
+        await expect(page.get_by_text("No event is dead")).to_be_visible()
+        await visitor.open("/triggers")
+        await page.get_by_role("link", name="51 waiting of push").click()
+        await page.get_by_role("button", name="Older").click()
+        await expect(rows).to_have_count(1)
+        await expect(rows.get_by_role("link", name=_short(first))).to_be_visible()
+        await expect(page.get_by_role("button", name="Older")).to_be_disabled()
+        await page.get_by_role("button", name="Newest").click()
+        await expect(rows).to_have_count(50)
+        assert visitor.complaints == []
+
+
+@pytest.mark.parametrize(("what", "state"), [("start", "started"), ("discard", "discarded")])
+async def test_events_of_a_paused_trigger_wait_until_it_is_resumed(
+    browser: Browser, own: Site, push: str, what: str, state: str
+) -> None:
+    async with _visit(browser, own, "operator") as visitor:
+        page = await visitor.open(f"/triggers/{push}")
+        main = page.get_by_role("main")
+        await main.get_by_role("button", name="Pause").click()
+        await expect(main.locator("dl")).to_contain_text("by operator")
+        events = [_send(own, {"after": str(number)}) for number in range(2)]
+        await page.reload()
+        await expect(main.locator("tbody tr").filter(has_text="the trigger is paused")).to_have_count(2)
+        await main.get_by_role("button", name="Resume").click()
+        dialog = page.get_by_role("dialog", name="Resume push")
+        await expect(dialog).to_contain_text("2 events that wait")
+        await dialog.get_by_role("radio", name=what).check()
+        assert await visitor.find_barriers() == []
+        await dialog.get_by_role("button", name="Resume").click()
+        await expect(main.get_by_role("button", name="Pause")).to_be_visible()
+        await expect(main.locator("tbody tr").get_by_text(state, exact=True)).to_have_count(2)
+        assert visitor.complaints == []
+    assert {_settled(own, event, state) for event in events} == {event["eventId"] for event in events}
+
+
+async def test_a_trigger_is_changed_and_its_secret_rotated(browser: Browser, own: Site, push: str) -> None:
+    async with _visit(browser, own, "manager") as visitor:
+        page = await visitor.open(f"/triggers/{push}")
+        dialog = await _choose(page, "Edit")
+        await expect(dialog.get_by_label("Params")).to_have_value("SHA=json:/after")
+        await dialog.get_by_label("Filters").fill("ref = main")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("filters:")
+        await dialog.get_by_label("Filters").fill("json:/ref = main\nheader:X-Kind exists")
+        await dialog.get_by_text("Queue and limits").click()
+        await dialog.get_by_label("Queue", exact=True).fill("small")
+        await dialog.get_by_label("start the newest only").check()
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("main").locator("dl")).to_contain_text("queue small")
+        dialog = await _choose(page, "Rotate secret")
+        await dialog.get_by_role("button", name="Rotate secret").click()
+        made = await dialog.locator("pre").inner_text()
+        await dialog.get_by_role("button", name="Done").click()
+        dialog = await _choose(page, "Rotate secret")
+        await dialog.get_by_label("Secret").fill("too short")
+        await dialog.get_by_role("button", name="Rotate secret").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("secret: can be guessed")
+        assert [text for text in visitor.complaints if "400" not in text] == []
+    found = own.send("GET", f"/triggers/{push}")
+    assert (found["filters"], found["queue"], found["collapse"]) == (
+        ["json:/ref = main", "header:X-Kind exists"],
+        "small",
+        True,
+    )
+    assert (found["perMinute"], found["maxBytes"]) == (120, 1 << 20)
+    for token in (OF_SENDER, made):
+        assert _send(own, {}, token=token)["state"] == "filtered"
+
+
+async def test_what_a_provider_signs_is_named_in_the_form(browser: Browser, own: Site, dag: str) -> None:
+    async with _visit(browser, own, "manager") as visitor:
+        page = await visitor.open(f"/dags/{dag}/triggers")
+        await page.get_by_role("button", name="Add webhook").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name", exact=True).fill("slack")
+        await expect(dialog.get_by_label("DAG", exact=True)).to_have_value(dag)
+        await dialog.get_by_role("radio", name="github").check()
+        await expect(dialog.get_by_label("Id of an event")).to_have_count(0)
+        await dialog.get_by_role("radio", name="hmac").check()
+        await dialog.get_by_label("Header of the signature").fill("X-Slack-Signature")
+        await dialog.get_by_label("Text before it").fill("v0=")
+        await dialog.get_by_label("Header of the time").fill("X-Slack-Request-Timestamp")
+        await dialog.get_by_label("Secret").fill("0123456789abcdef0123")
+        assert await visitor.find_barriers() == []
+        await dialog.get_by_role("button", name="Add", exact=True).click()
+        await expect(page.get_by_role("heading", level=1, name="slack")).to_be_visible()
+        await expect(page.get_by_role("main").locator("dl")).to_contain_text("signed: v0:{time}:{body}")
+        assert visitor.complaints == []
+    settings = own.send("GET", "/triggers/slack")["settings"]
+    assert (settings["header"], settings["prefix"]) == ("X-Slack-Signature", "v0=")
+
+
+async def test_the_tab_of_a_dag_has_its_triggers_and_the_filter_of_runs_theirs(
+    browser: Browser, own: Site, dag: str, push: str
+) -> None:
+    own.save(f"other-{dag}", BUILD)
+    own.send("POST", "/triggers", {"name": "other", "dag": f"other-{dag}", "scheme": "github"})
+    own.run(dag)
+    started = _settled(own, _send(own, {"after": "1"}), "started")
+    async with _visit(browser, own, "viewer") as visitor:
+        await _check_design(visitor, f"/dags/{dag}/triggers")
+        page = visitor.page
+        main = page.get_by_role("main")
+        await expect(main.locator("tbody tr")).to_have_count(1)
+        await expect(main.locator("tbody tr")).to_contain_text("webhook: token")
+        await _check_design(visitor, f"/triggers/{push}")
+        await visitor.open(f"/dag-runs?name={dag}")
+        rows = main.locator("tbody tr")
+        await expect(rows).to_have_count(2)
+        await page.get_by_role("combobox", name="Trigger").select_option("webhook")
+        await expect(rows).to_have_count(1)
+        await expect(rows.get_by_role("link", name=_short(started))).to_be_visible()
+        assert visitor.complaints == []
+
+
+async def test_a_trigger_whose_dag_is_gone_says_so_and_is_removed(
+    browser: Browser, own: Site, dag: str, push: str
+) -> None:
+    own.send("DELETE", f"/dags/{dag}")
+    event = _settled(own, _send(own, {}), "dead")
+    async with _visit(browser, own, "admin") as visitor:
+        page = await visitor.open("/triggers")
+        main = page.get_by_role("main")
+        await expect(main.locator("tbody tr")).to_contain_text("DAG deleted")
+        await page.get_by_role("link", name="1 dead of push").click()
+        await expect(main.locator("tbody tr")).to_contain_text("the DAG was deleted")
+        await expect(main.get_by_role("link", name=_short(event))).to_be_visible()
+        dialog = await _choose(page, "Remove")
+        await dialog.get_by_role("button", name="Remove").click()
+        await expect(main.get_by_text("No triggers")).to_be_visible()
+        await visitor.open(f"/triggers/{push}")
+        await expect(main).to_contain_text("There is no such trigger")
+    _send(own, {}, status=401)
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+async def test_who_may_not_change_triggers_is_not_offered_it(
+    browser: Browser, own: Site, dag: str, push: str, role: str
+) -> None:
+    async with _visit(browser, own, role) as visitor:
+        for path in ("/triggers", f"/triggers/{push}", f"/dags/{dag}/triggers"):
+            main = (await visitor.open(path)).get_by_role("main")
+            await expect(main.get_by_text(push).first).to_be_visible()
+            await expect(main.get_by_role("button", name="Add webhook")).to_have_count(0)
+        main = (await visitor.open(f"/triggers/{push}")).get_by_role("main")
+        await expect(main.get_by_role("button", name=re.compile("Pause"))).to_have_count(1 if role == "operator" else 0)
+        await expect(main.get_by_role("button", name="More actions")).to_have_count(0)
+        assert visitor.complaints == []
