@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -159,6 +162,104 @@ async def test_an_event_says_what_it_was_and_what_became_of_it(
         assert [text for text in visitor.complaints if "404" not in text] == []
 
 
+async def test_a_sample_is_tried_out_and_starts_nothing(browser: Browser, own: Site, dag: str, push: str) -> None:
+    own.send("PATCH", f"/triggers/{push}", {"filters": ["header:X-Kind exists"]})
+    async with _visit(browser, own, "operator") as visitor:
+        page = await visitor.open(f"/triggers/{push}")
+        dialog = await _choose(page, "Test")
+        await dialog.get_by_label("Body").fill(json.dumps({"after": MARKUP}))
+        test = dialog.get_by_role("button", name="Test", exact=True)
+        await test.click()
+        await expect(dialog.get_by_role("status")).to_contain_text(
+            "filtered: the filter 'header:X-Kind exists' does not"
+        )
+        await dialog.get_by_label("Headers").fill("X-Kind")
+        await test.click()
+        await expect(dialog.get_by_role("alert")).to_contain_text('"X-Kind" is no header; write Name: value')
+        await dialog.get_by_label("Headers").fill("X-Kind: a:b")
+        await test.click()
+        await expect(dialog.get_by_role("status")).to_contain_text(f"starts a run of {dag}, revision 1, with 1 step")
+        await expect(dialog.get_by_role("row").filter(has_text="SHA")).to_contain_text(MARKUP)
+        assert await visitor.find_barriers() == []
+        await dialog.get_by_label("Body").fill("no JSON")
+        await test.click()
+        await expect(dialog.get_by_role("status")).to_contain_text("It is dead: the body is not JSON")
+        assert visitor.complaints == []
+    assert own.send("GET", f"/triggers/{push}/events")["events"] == []
+
+
+async def test_a_dead_event_is_replayed_by_a_revision_after_a_preview(
+    browser: Browser, own: Site, dag: str, push: str
+) -> None:
+    own.send("PATCH", f"/triggers/{push}", {"params": {"SHA!": "json:/sha"}})
+    body = '{"after": "4f1c", "number": 12345678901234567890}'
+    event = _settled(own, _send(own, body.encode()), "dead")
+    own.send("PUT", f"/dags/{dag}/spec", {"spec": f"params: DAY=monday\n{BUILD}".replace("params: SHA", "  SHA")})
+    async with _visit(browser, own, "operator") as visitor:
+        await _check_design(visitor, f"/triggers/{push}/events/{event}")
+        page = visitor.page
+        main = page.get_by_role("main")
+        await expect(main.locator("pre")).to_have_text(body)  # byte by byte: no number is rounded
+        async with page.expect_download() as download:
+            await main.get_by_role("link", name="Download").click()
+        assert Path(await (await download.value).path()).read_text() == body
+        await main.get_by_role("button", name="Replay").click()
+        dialog = page.get_by_role("dialog", name="Replay the event")
+        await expect(dialog.get_by_role("status")).to_contain_text("the param SHA is required")
+        await dialog.get_by_role("button", name="Cancel").click()
+        own.send("PATCH", f"/triggers/{push}", {"params": {"SHA!": "json:/after"}})
+        await main.get_by_role("button", name="Replay").click()
+        await expect(dialog.get_by_role("status")).to_contain_text("revision 2")
+        await dialog.get_by_label("Revision").select_option("1")
+        await expect(dialog.get_by_role("status")).to_contain_text("revision 1")
+        await expect(dialog.get_by_role("row").filter(has_text="SHA")).to_contain_text("4f1c")
+        assert await visitor.find_barriers() == []
+        assert len(own.send("GET", f"/triggers/{push}/events")["events"]) == 1
+        await dialog.get_by_role("button", name="Replay").click()
+        await expect(main.locator("dl")).to_contain_text(f"replay/{event}/")
+        await expect(main.locator("dl")).to_contain_text("of revision 1")
+        await main.get_by_role("link", name=f"run of {dag}").click()
+        await expect(page.get_by_role("main").get_by_text("operator, webhook, event")).to_be_visible()
+        await visitor.open(f"/triggers/{push}/events/{event}")
+        await expect(main.locator("dl")).to_contain_text("replayed")
+        assert visitor.complaints == []
+
+
+async def test_an_event_is_discarded_and_a_viewer_is_offered_neither_that_nor_its_body(
+    browser: Browser, own: Site, push: str
+) -> None:
+    own.send("POST", f"/triggers/{push}/pause")
+    event = _send(own, {"after": "4f1c"})["eventId"]
+    path = f"/triggers/{push}/events/{event}"
+    async with _visit(browser, own, "viewer") as visitor:
+        main = (await visitor.open(path)).get_by_role("main")
+        await expect(main).to_contain_text("Operators of the DAG may read it")
+        await expect(main.get_by_role("button", name=re.compile("Replay|Discard"))).to_have_count(0)
+        assert f"/api/v2{path}/body" not in [sent.path for sent in visitor.sent]
+        assert visitor.complaints == []
+    async with _visit(browser, own, "operator") as visitor:
+        page = await visitor.open(path)
+        await expect(page.get_by_role("button", name="Replay")).to_have_count(0)
+        await page.get_by_role("button", name="Discard").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+        await expect(page.get_by_role("main").locator("dl")).to_contain_text("discarded by operator")
+        await expect(page.get_by_role("button", name="Replay")).to_be_visible()
+        assert visitor.complaints == []
+
+
+async def test_an_event_whose_body_is_gone_says_so(browser: Browser, own: Site, push: str) -> None:
+    event = _settled(own, _send(own, {"after": "4f1c"}), "started")
+    with closing(sqlite3.connect(own.program.database_url.removeprefix("sqlite:///"))) as file, file:
+        file.execute("UPDATE trigger_events SET body = NULL WHERE id = ?", (event,))
+    async with _visit(browser, own, "operator") as visitor:
+        page = await visitor.open(f"/triggers/{push}/events/{event}")
+        await expect(page.get_by_role("main")).to_contain_text("17 B, gone by now")
+        replay = page.get_by_role("button", name="Replay")
+        await expect(replay).to_be_disabled()
+        await expect(replay).to_have_attribute("title", "Its body is gone")
+        assert visitor.complaints == []
+
+
 async def test_events_are_chosen_by_state_and_the_older_ones_follow(browser: Browser, own: Site, push: str) -> None:
     own.send("POST", f"/triggers/{push}/pause")
     first = _send(own, {})["eventId"]
@@ -183,6 +284,9 @@ async def test_events_are_chosen_by_state_and_the_older_ones_follow(browser: Bro
         await expect(page.get_by_role("button", name="Older")).to_be_disabled()
         await page.get_by_role("button", name="Newest").click()
         await expect(rows).to_have_count(50)
+        await page.keyboard.press("j")
+        await page.keyboard.press("o")
+        await expect(page.get_by_role("heading", level=1, name="Event of push")).to_be_visible()
         assert visitor.complaints == []
 
 
@@ -319,7 +423,11 @@ async def test_who_may_not_change_triggers_is_not_offered_it(
             main = (await visitor.open(path)).get_by_role("main")
             await expect(main.get_by_text(push).first).to_be_visible()
             await expect(main.get_by_role("button", name="Add webhook")).to_have_count(0)
-        main = (await visitor.open(f"/triggers/{push}")).get_by_role("main")
-        await expect(main.get_by_role("button", name=re.compile("Pause"))).to_have_count(1 if role == "operator" else 0)
-        await expect(main.get_by_role("button", name="More actions")).to_have_count(0)
+        page = await visitor.open(f"/triggers/{push}")
+        main, mine = page.get_by_role("main"), 1 if role == "operator" else 0
+        for name in ("Pause", "More actions"):
+            await expect(main.get_by_role("button", name=name)).to_have_count(mine)
+        if mine:
+            await main.get_by_role("button", name="More actions").click()
+            await expect(page.get_by_role("menuitem")).to_have_text(["Test…"])
         assert visitor.complaints == []

@@ -8,6 +8,7 @@ import {
   lookOfTrigger,
   paramLines,
   reasonOfTrigger,
+  sampleOf,
   triggerOf,
 } from "../../../app/dagbook/web/static/lib/triggers.js";
 
@@ -58,4 +59,10 @@ test("what a form leaves empty is that of the server, and settings are those of 
     dag: "build", params: {}, filters: [], queue: "", priority: 0, perMinute: 6, collapse: true,
     settings: { header: "X-Sign", prefix: "", encoding: "base64", timeHeader: "", signed: "", repeats: false },
   });
+});
+
+test("a sample has its headers line by line, and its body as it is", () => {
+  const sample = { body: " {} ", headers: { "Content-Type": "application/json", "X-Time": "12:30:00" } };
+  assert.deepEqual(sampleOf({ body: " {} ", headers: "Content-Type: application/json\n\nX-Time:12:30:00\n" }), sample);
+  assert.throws(() => sampleOf({ body: "", headers: "X-Kind" }), /"X-Kind" is no header; write Name: value/);
 });

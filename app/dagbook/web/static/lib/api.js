@@ -57,6 +57,7 @@ const escaped = (/** @type {string} */ part) => encodeURIComponent(/^\.\.?$/.tes
  * @property {unknown} [body]
  * @property {AbortSignal} [signal]
  * @property {string | null} [etag] of the revision that may be overwritten
+ * @property {boolean} [isText] whether the answer is a text, even if it looks like JSON
  */
 
 let bytes = 0;
@@ -71,7 +72,7 @@ export const received = () => bytes;
  * @param {Options} options
  * @returns {Promise<{ answer: any, etag: string | null }>} only the caller knows the type of the answer
  */
-async function request(method, path, { query, body, signal, etag } = {}) {
+async function request(method, path, { query, body, signal, etag, isText } = {}) {
   const ask = () =>
     send(url(path, query), {
       method,
@@ -86,7 +87,7 @@ async function request(method, path, { query, body, signal, etag } = {}) {
   let response = await ask();
   if (needsFreshLogin(response) && (await logInAgain())) response = await ask();
   bytes += Number(response.headers.get("content-length") ?? 0);
-  const answer = await decode(response);
+  const answer = isText && response.ok ? await response.text() : await decode(response);
   noteRole(typeof path === "string" ? path : path.join("/"), response);
   if (response.status === HTTP.UNAUTHORIZED && !isAboutPassword(method, path)) requireLogin();
   if (!response.ok) throw new ApiError(response.status, answer, response.headers.get("x-request-id"));
@@ -95,6 +96,9 @@ async function request(method, path, { query, body, signal, etag } = {}) {
 
 /** @type {Get} */
 export const get = async (path, query, options) => (await request("GET", path, { ...options, query })).answer;
+
+/** Return a file as a text. @param {Path} path @returns {Promise<string>} */
+export const getText = async (path) => (await request("GET", path, { isText: true })).answer;
 
 /** @type {GetWithEtag} */
 export const getWithEtag = (path) => request("GET", path);

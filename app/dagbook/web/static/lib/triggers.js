@@ -65,6 +65,16 @@ function paramsOf(text) {
   }));
 }
 
+/** A sample of an event, with headers as they are written in requests. @param {Fields} fields */
+export function sampleOf({ body, headers }) {
+  const pairs = linesOf(headers).map((line) => {
+    const [name, ...rest] = line.split(":");
+    if (!rest.length) throw new Error(`"${line}" is no header; write Name: value`);
+    return [name.trim(), rest.join(":").trim()];
+  });
+  return { body, headers: Object.fromEntries(pairs) };
+}
+
 /**
  * What the fields of the form say of a trigger. Settings are those of a scheme, and replace all that there were.
  * @param {Fields} fields

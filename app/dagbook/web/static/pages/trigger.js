@@ -15,6 +15,7 @@ import { usePolling } from "../parts/origin.js";
 import { TriggerEvents } from "../parts/triggerevents.js";
 import { Rotation, TriggerForm } from "../parts/triggerform.js";
 import { DagOf, TriggerState } from "../parts/triggerlist.js";
+import { TestDialog } from "../parts/triggertrial.js";
 
 /** @param {{ params: { name: string } }} props */
 export default function TriggerPage({ params: { name } }) {
@@ -37,17 +38,19 @@ function Head({ trigger, reload }) {
   const { name, scheme, pausedAt, waiting, mayChange, mayRun } = trigger;
   const pause = () =>
     attempt(() => post(["triggers", name, "pause"]).then(reload), `${name} is paused: its events wait.`);
-  const items = mayChange ? [
-    { title: "Edit…", onChoose: () => setAsked("edit") },
-    scheme && { title: "Rotate secret…", onChoose: () => setAsked("secret") },
-    { title: "Remove…", danger: true, onChoose: () => setAsked("remove") },
-  ] : [];
+  const items = [
+    mayRun && scheme && { title: "Test…", onChoose: () => setAsked("test") },
+    mayChange && { title: "Edit…", onChoose: () => setAsked("edit") },
+    mayChange && scheme && { title: "Rotate secret…", onChoose: () => setAsked("secret") },
+    mayChange && { title: "Remove…", danger: true, onChoose: () => setAsked("remove") },
+  ];
   return html`<header>
     <div class="row"><h1 class="wide-text">${name}</h1><span class="grow"></span>
       ${mayRun && html`<button type="button" class=${pausedAt ? "primary" : ""}
         onClick=${pausedAt ? () => setAsked("resume") : pause}>${pausedAt ? "Resume" : "Pause"}</button>`}
       <${Menu} label="More actions" items=${items} /></div>
     <${Facts} trigger=${trigger} />
+    ${asked === "test" && html`<${TestDialog} trigger=${trigger} onClose=${close} />`}
     ${asked === "edit" && html`<${TriggerForm} trigger=${trigger} onClose=${close} onDone=${reload} />`}
     ${asked === "secret" && html`<${Rotation} trigger=${trigger} onClose=${close} />`}
     ${asked === "resume" && html`<${FormDialog} title=${`Resume ${name}`} action="Resume" onClose=${close}
