@@ -45,7 +45,8 @@ LIMITS = {
     # presenter, commands: 14, and one that there was room for.
     # 1 for what users do with events of triggers (trials, replays, discards), 1 for the alerts about them, 1 for their
     # upkeep (a restore, retention), 1 for checks of the doctor.
-    "modules": Limit(553, goal=400),
+    # 2 for webhooks of Dagu (their tokens and requests, their import).
+    "modules": Limit(555, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -70,7 +71,8 @@ LIMITS = {
     # + 104: how long events and their bodies are kept, and what of them waits in a backup.
     # + 86: events of triggers in the doctor and in the metrics.
     # + 40: their pages, and the event that a run names.
-    "lines": Limit(91_193, goal=67_000),
+    # + 368: webhooks of Dagu that keep token and address (tokens and requests 160, import 190).
+    "lines": Limit(91_561, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -67,6 +67,14 @@ class DaguHome:
         record = {"id": name, "username": name, "password_hash": BCRYPT, "role": role, **fields}
         (folder / f"{name}.json").write_text(json.dumps(record))
 
+    def webhook(self, dag: str, token_hash: str, **fields: Any) -> Path:
+        folder = self.path / "data" / "webhooks"
+        folder.mkdir(exist_ok=True)
+        record = {"id": f"w-{dag}", "dagName": dag, "tokenHash": token_hash, "tokenPrefix": "dagu_wh_", "enabled": True}
+        path = folder / f"w-{dag}.json"
+        path.write_text(json.dumps(record | {"createdAt": text(START), "createdBy": "ann"} | fields))
+        return path
+
     def queue_item(self, queue: str, name: str, run_id: str) -> None:
         folder = self.path / "data" / "queue" / queue
         folder.mkdir(parents=True, exist_ok=True)

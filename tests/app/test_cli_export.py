@@ -15,7 +15,7 @@ import pytest
 
 from dagbook.transfer import exporting
 from tests.app.program import CommandResult
-from tests.dagu_home import START, DaguHome, node, succeeded, text, waiting_node
+from tests.dagu_home import BCRYPT, START, DaguHome, node, succeeded, text, waiting_node
 
 Command = Callable[..., CommandResult]
 KEEP = "--retention-days=-1"
@@ -149,6 +149,18 @@ def test_a_run_that_was_executed_here_is_exported_with_its_outputs(command: Comm
     assert "run finished" in Path(status["log"]).read_text()
     snapshot = json.loads((folder / "dag.json").read_text())
     assert (snapshot["histRetentionDays"], snapshot["params"]) == (30, ["A=7"])
+
+
+def test_triggers_are_left_out_and_named(command: Command, tmp_path: Path) -> None:
+    source = DaguHome(tmp_path / "old home")
+    source.definition("etl")
+    source.webhook("etl", BCRYPT)
+    assert command("import", source.path, "--yes").status == 0
+    report = _export(command, tmp_path / "exported", status=1)
+    reason = "Dagu has no triggers, and a token is not stored here; make a webhook there"
+    assert report["findings"] == [
+        {"kind": "trigger", "name": "etl", "outcome": "left_out", "reason": reason, "file": ""}
+    ]
 
 
 def test_runs_are_exported_in_several_transactions(

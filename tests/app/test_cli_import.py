@@ -75,11 +75,12 @@ def test_a_home_is_imported_with_everything_that_it_has(
     source.definition("other", "steps: [{name: a, command: 'true'}]\n")
     (source.path / "base.yaml").write_text("env:\n  - BASE: yes\n")
     source.user("ann", "admin")
+    source.webhook("etl", BCRYPT)
     one = node("one", stdout=source.log("etl/one.out", b"first\nsecond\n"), stderr=source.log("etl/one.err", b"bad\n"))
     source.run("etl", "run-1", succeeded([one, node("two")]))
     report = bring("--with-admins")
-    counts = {name: report[name]["imported"] for name in ("definitions", "suspended", "base", "users", "runs")}
-    assert counts == {"definitions": 2, "suspended": 1, "base": 1, "users": 1, "runs": 1}
+    names = ("definitions", "suspended", "base", "users", "webhooks", "runs")
+    assert [report[name]["imported"] for name in names] == [2, 1, 1, 1, 1, 1]
     assert report["complete"]
     assert report["stored"] == {"subRuns": 0, "attempts": 1, "steps": 2, "logBytes": 17}
     dags = {dag["fileName"]: dag["suspended"] for dag in json.loads(command("dag", "list", "--json").out)["dags"]}
@@ -406,15 +407,16 @@ def test_a_dry_run_reports_and_writes_nothing(
 ) -> None:
     source.definition("etl")
     (source.path / "base.yaml").write_text("env: [A: 1]\n")
+    source.webhook("etl", BCRYPT)
     source.run("etl", "run-1")
-    database = tmp_path / "dagbook.sqlite3"
+    database, names = tmp_path / "dagbook.sqlite3", ("definitions", "base", "webhooks", "runs")
     database.unlink()
     report = bring("--dry-run")
-    assert [report[name]["imported"] for name in ("definitions", "base", "runs")] == [1, 1, 1]
+    assert [report[name]["imported"] for name in names] == [1, 1, 1, 1]
     assert not database.exists()
     assert not (tmp_path / "base.yaml").exists()
     bring()
-    assert [bring("--dry-run")[name]["present"] for name in ("definitions", "base", "runs")] == [1, 1, 1]
+    assert [bring("--dry-run")[name]["present"] for name in names] == [1, 1, 1, 1]
     said = command("import", source.path, KEEP, "--dry-run")
     assert "runs: 1 found; 1 there already" in said.out
 

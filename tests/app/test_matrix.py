@@ -90,6 +90,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/dags/{fileName}/triggers"): (USERS, ""),
     ("POST", "/hooks/{hookName}"): (SENDERS, ""),
     ("PUT", "/hooks/{hookName}"): (SENDERS, ""),
+    ("POST", "/webhooks/{hookName}"): (SENDERS, ""),
     ("GET", "/dag-runs/{name}/{dagRunId}/alerts"): (USERS, ""),
     ("GET", "/dags/{fileName}/retention"): (USERS, ""),
     ("PUT", "/dags/{fileName}/retention"): (MANAGERS, "W"),
@@ -501,7 +502,7 @@ NARROWED = {
     ("GET", "/alert-channels"),
     ("GET", "/alert-channels/{channelName}"),
     *((method, path) for method, path in MATRIX if path.startswith(("/alert-rules", "/alerts", "/alert-deliveries"))),
-    *((method, path) for method, path in MATRIX if path.startswith(("/triggers", "/hooks"))),
+    *((method, path) for method, path in MATRIX if path.startswith(("/triggers", "/hooks", "/webhooks"))),
     ("GET", "/queues"),
     ("GET", "/queues/{name}/items"),
 }

@@ -74,6 +74,7 @@ OWN_HANDLERS: list[type[Controller]] = [
     access.AccessController,
     events.EventsController,
     hooks.HooksController,
+    hooks.DaguWebhooksController,
 ]
 FORWARDED_HANDLERS: list[type[Controller]] = [
     monitoring.HealthController,

@@ -60,22 +60,26 @@ class WrongSignatures:
         self._message = message
         self._found: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()  # how many, and when the last
 
-    def refuse(self, source: str, address: str) -> NoReturn:
-        """Raise UnauthorizedError for a wrong signature, or TooManyRequestsError if it is too early after others.
+    def check(self, source: str, address: str) -> int:
+        """Return how many wrong signatures count; raises TooManyRequestsError if it is too early after them.
 
         After those that are free (five) the next one has to wait 15 seconds, and twice as long after each further one,
         up to 15 minutes. One that is too early does not count.
         """
-        key, now = (source, network_of(address)), self._seconds()
-        many, last = self._found.get(key, (0, now))
+        now = self._seconds()
+        many, last = self._found.get((source, network_of(address)), (0, now))
         if now - last >= _LONGEST_DELAY_SECONDS:
-            many = 0
-        delay = 0.0
+            return 0
         if many >= self._free:
             delay = min(_FIRST_DELAY_SECONDS * 2.0 ** min(many - self._free, _MOST_DOUBLED), _LONGEST_DELAY_SECONDS)
-        if (wait := last + delay - now) > 0:
-            raise TooManyRequestsError("too many wrong signatures from this address", wait)
-        self._found[key] = (many + 1, now)
+            if (wait := last + delay - now) > 0:
+                raise TooManyRequestsError("too many wrong signatures from this address", wait)
+        return many
+
+    def refuse(self, source: str, address: str) -> NoReturn:
+        """Raise UnauthorizedError for a wrong signature, or TooManyRequestsError if it is too early after others."""
+        key, many = (source, network_of(address)), self.check(source, address)
+        self._found[key] = (many + 1, self._seconds())
         self._found.move_to_end(key)
         if len(self._found) > _MAX_KEYS:
             self._found.popitem(last=False)

@@ -32,7 +32,7 @@ AUTHOR = "import"
 _AT_A_TIME = 20
 _MOST_PROBLEMS = 3
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_HIGHEST_COST = 14  # a login takes a second or two; each further step doubles that, and other logins wait for it
+HIGHEST_COST = 14  # a login takes a second or two; each further step doubles that, and other logins wait for it
 _NO_PASSWORD = ""
 _ADMIN_LEFT_OUT = "admins are imported with --with-admins only"
 _NO_ADMIN_YET = "there is no admin here yet: repeat this with --with-admins, or after a server has made one"
@@ -207,18 +207,10 @@ async def store_users(found: Sequence[FoundUser], context: ImportContext, counts
         outcome, reason = await _store_user(user, context, has_admin=has_admin)
         is_new = outcome in ("imported", "changed")
         has_admin = has_admin or (is_new and user.record.role == Role.ADMIN and not user.record.is_disabled)
-        match outcome:
-            case "imported" | "changed":
-                counts.imported += 1
-            case "differing":
-                counts.differing += 1
-            case "left_out":
-                counts.left_out += 1
-            case None:
-                counts.present += 1
-                continue
-        name = user.record.username
-        findings.append(Finding(kind="user", name=name, outcome=outcome, reason=reason, file=user.file))
+        counts.add(outcome)
+        if outcome is not None:
+            name = user.record.username
+            findings.append(Finding(kind="user", name=name, outcome=outcome, reason=reason, file=user.file))
     return findings
 
 
@@ -240,8 +232,14 @@ async def _store_user(user: FoundUser, context: ImportContext, *, has_admin: boo
         await context.writes_to.write(partial(_add_user, row, context))
     if row.password_hash == _NO_PASSWORD:
         fix = "`dagbook users passwd NAME` sets one"
-        return "changed", f"{row.role}, without password: its bcrypt hash costs more than {_HIGHEST_COST}; {fix}"
+        return "changed", f"{row.role}, without password: its bcrypt hash costs more than {HIGHEST_COST}; {fix}"
     return "imported", f"{row.role}, {'disabled' if row.disabled_at else 'with the password'}"
+
+
+def find_cost(hashed: str) -> int | None:
+    """Return the cost of a bcrypt hash, None for any other text."""
+    found = _BCRYPT.fullmatch(hashed)
+    return None if found is None else int(found["cost"])
 
 
 def _user_fault(user: FoundUser) -> str:
@@ -254,15 +252,15 @@ def _user_fault(user: FoundUser) -> str:
         return f"it logs in at a provider ({record.auth_provider[:40]}), which creates it here at its first login"
     if record.role not in {str(role) for role in Role}:
         return f"there is no role {record.role[:40]!r} here"
-    if not _BCRYPT.fullmatch(record.password_hash):
+    if find_cost(record.password_hash) is None:
         return "its password is not a bcrypt hash that can be used here; create it with `dagbook users add`"
     return ""
 
 
 def _user_row(user: FoundUser, at: datetime) -> UserRow:
     record = user.record
-    match = _BCRYPT.fullmatch(record.password_hash)
-    is_usable = match is not None and int(match["cost"]) <= _HIGHEST_COST
+    cost = find_cost(record.password_hash)
+    is_usable = cost is not None and cost <= HIGHEST_COST
     return UserRow(
         id=str(uuid4()),
         username=record.username,

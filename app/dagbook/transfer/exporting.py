@@ -18,6 +18,7 @@ from dagbook.db.repositories.logs.logs import BOTH, MAX_CHUNKS, StreamKey
 from dagbook.db.repositories.runs import run_history, runs, step_details
 from dagbook.db.repositories.runs.run_history import RootRun
 from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
+from dagbook.db.repositories.triggers import triggers
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import find_step
 from dagbook.runs.output.output_follower import STDERR, STDOUT
@@ -36,6 +37,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_STEP, _SHORT_ID = 80, 8
 _DIFFERS = "another text is there, and is not replaced; --replace does that"
 _RUN_DIFFERS = "another record of this run is there, and is not replaced; --replace does that"
+_NO_TRIGGERS = "Dagu has no triggers, and a token is not stored here; make a webhook there"
 _REDACTED = "its text was redacted"
 
 
@@ -62,6 +64,8 @@ class HomeExport:
         self._target.open()
         try:
             await self._definitions()
+            for trigger in await self._database.read(triggers.find):
+                self._find("trigger", trigger.name, "left_out", _NO_TRIGGERS)
             base = self._options.base_config
             if base.is_file():
                 self._file("base", "base.yaml", "base.yaml", base.read_bytes(), self._report.base)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import msgspec
 import yaml
@@ -16,18 +17,16 @@ import yaml
 from dagbook.identifiers import is_name, strip_suffix
 from dagbook.transfer import layout
 from dagbook.transfer.conversion.converter import SourceAttempt, SourceRun
-from dagbook.transfer.layout import QueueItemRecord, RecordError, SnapshotRecord, UserRecord
+from dagbook.transfer.layout import QueueItemRecord, RecordError, SnapshotRecord, UserRecord, WebhookRecord
 from dagbook.transfer.report import Finding, Kind
-from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, TransferError
+from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, FoundWebhook, TransferError
 
 _MEBIBYTE = 1024 * 1024
 _MOST_TEXT, _MOST_RECORD, _MOST_SMALL = 4 * _MEBIBYTE, 64 * _MEBIBYTE, _MEBIBYTE
 _MOST_SUB_RUNS, _MOST_NESTED = 20_000, 100
 _NESTED = "only files directly in the folder are DAGs; store it under a name of its own"
-_NOT_CARRIED = {
-    "apikeys": "API keys are stored as hashes of another kind; create tokens with `dagbook tokens add`",
-    "webhooks": "webhooks of DAGs have no counterpart here",
-}
+_NO_KEYS = "API keys are stored as hashes of another kind; create tokens with `dagbook tokens add`"
+T = TypeVar("T")
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -140,20 +139,30 @@ class HomeSource:
         return {str(key): value for key, value in (found or {}).items()}, findings
 
     def read_users(self) -> tuple[list[FoundUser], list[Finding]]:
-        """Return the users; API keys and webhooks are left behind."""
-        found, findings = list[FoundUser](), list[Finding]()
-        for entry in self._entries(self._folders.data / "users", findings, "user"):
+        """Return the users; API keys are left behind."""
+        findings = list[Finding]()
+        records = self._records("users", UserRecord, findings, "user")
+        entries = self._entries(self._folders.data / "apikeys", findings, "access")
+        findings += [_left_out("access", entry.name, _NO_KEYS, entry.path) for entry in entries]
+        return [FoundUser(record=record, file=file) for record, file in records], findings
+
+    def read_webhooks(self) -> tuple[list[FoundWebhook], list[Finding]]:
+        """Return the webhooks."""
+        findings = list[Finding]()
+        records = self._records("webhooks", WebhookRecord, findings, "webhook")
+        return [FoundWebhook(record=record, file=file) for record, file in records], findings
+
+    def _records(self, folder: str, type_: type[T], findings: list[Finding], kind: Kind) -> list[tuple[T, str]]:
+        """Return the records in a folder of data, each with its file."""
+        found = list[tuple[T, str]]()
+        for entry in self._entries(self._folders.data / folder, findings, kind):
             if not entry.name.endswith(".json"):
                 continue
             try:
-                data = self._read(Path(entry.path), _MOST_SMALL)
-                found.append(FoundUser(record=layout.decode(data, UserRecord), file=entry.path))
+                found.append((layout.decode(self._read(Path(entry.path), _MOST_SMALL), type_), entry.path))
             except (OSError, RecordError) as error:
-                findings.append(_left_out("user", entry.name, _reason(error), entry.path))
-        for folder, reason in _NOT_CARRIED.items():
-            entries = list(self._entries(self._folders.data / folder, findings, "access"))
-            findings += [_left_out("access", entry.name, reason, entry.path) for entry in entries]
-        return found, findings
+                findings.append(_left_out(kind, entry.name, _reason(error), entry.path))
+        return found
 
     # -- runs ------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-"""An import from start to end: definitions, base configuration, users, settings, then the runs in batches."""
+"""An import from start to end: definitions, webhooks, base configuration, users, settings, then runs in batches."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import run_import
 from dagbook.db.repositories.runs.run_import import ExistingRun
 from dagbook.runs.output.output_follower import StreamOptions
+from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import Masker
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.transfer import settings_report
@@ -35,6 +36,8 @@ from dagbook.transfer.layout import RecordError, read_time
 from dagbook.transfer.report import Finding, Report
 from dagbook.transfer.source import Source, TransferError
 from dagbook.transfer.storing import RunStore
+from dagbook.transfer.webhooks import WebhookImport
+from dagbook.triggers.service import Triggers
 from dagbook.unix.unix_accounts import account_name
 
 __all__ = ["ImportOptions", "Progress", "TransferError", "import_from"]
@@ -48,6 +51,8 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What an import needs of the settings, and its options."""
 
     base_config: Path
+    encrypter: Encrypter
+    max_body_bytes: int
     log_limit_bytes: int
     log_encoding: str
     retention_days: int
@@ -87,7 +92,10 @@ async def import_from(
     report.suspended.left_out += sum(finding.kind == "suspend" for finding in findings)
     report.suspended.found += report.suspended.left_out
     report.add(findings)
-    report.add(await DefinitionImport(context, library).store(definitions, report.definitions, report.suspended))
+    stored = await DefinitionImport(context, library).store(definitions, report.definitions, report.suspended)
+    report.add(stored)
+    lost = {finding.name for finding in stored if finding.outcome == "left_out"}
+    await _import_webhooks(source, context, options, report, {each.name for each in definitions} - lost)
     base, findings = source.read_base()
     report.add(findings)
     report.add(store_base(base, options.base_config, report.base, dry_run=options.dry_run))
@@ -97,8 +105,21 @@ async def import_from(
     if options.with_runs:
         chooser = TextChooser(library, base, source.untold_handlers)
         await _RunImport(source, context, options, report, chooser).run(progress)
-    counts = {name: getattr(report, name).imported for name in ("definitions", "users", "runs")}
+    counts = {name: getattr(report, name).imported for name in ("definitions", "users", "webhooks", "runs")}
     await _audit(context, Action.IMPORT_FINISH, counts | {"complete": report.is_complete})
+
+
+async def _import_webhooks(
+    source: Source, context: ImportContext, options: ImportOptions, report: Report, new_dags: Collection[str]
+) -> None:
+    webhooks, findings = source.read_webhooks()
+    report.webhooks.left_out += len(findings)
+    report.webhooks.found += len(webhooks) + len(findings)
+    report.add(findings)
+    database, known = context.database, None
+    if database is not None:
+        known = Triggers(database, options.encrypter, now, options.max_body_bytes)
+    report.add(await WebhookImport(context, known, new_dags).store(webhooks, report.webhooks))
 
 
 async def _audit(context: ImportContext, action: Action, after: dict[str, object]) -> None:

@@ -188,6 +188,14 @@ class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
     is_disabled: bool = False
 
 
+class WebhookRecord(_Record, frozen=True, kw_only=True):
+    """The webhook of a DAG, by the name of its file."""
+
+    dag_name: str
+    token_hash: str = ""
+    enabled: bool = True
+
+
 class QueueItemRecord(_Record, frozen=True, kw_only=True):
     """An entry of a queue."""
 

@@ -26,7 +26,7 @@ from dagbook.runs.store.run_loading import output_key
 from dagbook.transfer.conversion.converter import SourceAttempt, SourceRun
 from dagbook.transfer.layout import RecordError, SnapshotRecord, StatusRecord, read_time
 from dagbook.transfer.report import Finding
-from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, TransferError
+from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, FoundWebhook, TransferError
 
 Answer = Mapping[str, Any]
 _COPIED = ("startedAt", "finishedAt", "status", "retryCount", "doneCount", "error")
@@ -189,6 +189,10 @@ class RemoteSource:
 
     def read_users(self) -> tuple[list[FoundUser], list[Finding]]:
         """Return nothing: the API tells no passwords."""
+        return [], []
+
+    def read_webhooks(self) -> tuple[list[FoundWebhook], list[Finding]]:
+        """Return nothing: the API tells no tokens."""
         return [], []
 
     def read_config(self) -> tuple[Mapping[str, object], list[Finding]]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["definition", "base", "suspend", "user", "setting", "run", "log", "access"]
+Kind = Literal["definition", "base", "suspend", "user", "setting", "run", "log", "access", "webhook", "trigger"]
 Outcome = Literal["left_out", "differing", "changed", "imported"]
 MOST_FINDINGS = 10_000
 _LONGEST, _LONGEST_PATH = 300, 4_096
@@ -31,6 +31,18 @@ class Counts(msgspec.Struct, kw_only=True, rename="camel"):
     present: int = 0  # there already, and equal
     differing: int = 0
     left_out: int = 0
+
+    def add(self, outcome: Outcome | None) -> None:
+        """Count what became of one, None if the same one was there already."""
+        match outcome:
+            case "imported" | "changed":
+                self.imported += 1
+            case "differing":
+                self.differing += 1
+            case "left_out":
+                self.left_out += 1
+            case None:
+                self.present += 1
 
 
 class Stored(msgspec.Struct, kw_only=True, rename="camel"):
@@ -90,6 +102,7 @@ class Report(TransferReport, kw_only=True, rename="camel"):
 
     source: str
     users: Counts = msgspec.field(default_factory=Counts)
+    webhooks: Counts = msgspec.field(default_factory=Counts)
     expired_runs: int = 0  # imported, but older than the retention of this server
     settings: SettingsReport = SettingsReport()
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from dagbook.transfer.conversion.converter import SourceRun
-from dagbook.transfer.layout import UserRecord
+from dagbook.transfer.layout import UserRecord, WebhookRecord
 from dagbook.transfer.report import Finding
 
 
@@ -30,6 +30,13 @@ class FoundUser(msgspec.Struct, frozen=True, kw_only=True):
     """A user and the file with it."""
 
     record: UserRecord
+    file: str
+
+
+class FoundWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook and the file with it."""
+
+    record: WebhookRecord
     file: str
 
 
@@ -64,6 +71,9 @@ class Source(Protocol):
 
     def read_users(self) -> tuple[list[FoundUser], list[Finding]]:
         """Return the users of the builtin authentication, and what else of access is left behind."""
+
+    def read_webhooks(self) -> tuple[list[FoundWebhook], list[Finding]]:
+        """Return the webhooks of DAGs."""
 
     def read_config(self) -> tuple[Mapping[str, object], list[Finding]]:
         """Return the configuration file as a map, empty without one."""

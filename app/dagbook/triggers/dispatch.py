@@ -134,7 +134,7 @@ class TriggerDispatcher:
 
     async def _enqueue(self, trigger: TriggerRow, event: TriggerEventRow) -> None:
         def make_start() -> StartOptions:
-            return start_of(trigger, event.id, message_of(event), event.actor)
+            return replace(start_of(trigger, event.id, message_of(event), event.actor), run_id=event.run_name)
 
         is_quick = event.body_bytes <= QUICK_BYTES
         start = make_start() if is_quick else await asyncio.to_thread(make_start)

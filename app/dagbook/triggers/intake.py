@@ -19,23 +19,32 @@ from dagbook.clock import Clock
 from dagbook.db.compression import compress_bytes
 from dagbook.db.database import Database
 from dagbook.db.errors import Conflict
+from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.triggers import events, triggers
 from dagbook.db.repositories.triggers.events import NewTriggerEvent, Received
 from dagbook.db.repositories.triggers.triggers import TriggerRow
-from dagbook.errors import TooManyRequestsError, UnauthorizedError, UnavailableError
+from dagbook.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from dagbook.identifiers import new_run_id, shorten
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.sources.signatures import WrongSignatures
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import schemes, values
+from dagbook.triggers.dagu import ImportedTokens, WebhookRequest
 from dagbook.triggers.requests import WebhookSettings
 from dagbook.triggers.schemes import Headers, SignatureError, Verified
-from dagbook.triggers.service import MAX_BYTES, WEBHOOK, Triggers, is_trigger_name
+from dagbook.triggers.service import MAX_BYTES, TOKEN, WEBHOOK, Triggers, is_trigger_name
 from dagbook.triggers.values import QUICK_BYTES, Message, Pointer, UnusableError
 
 _log = logging.getLogger(__name__)
 _REFUSED = "the request is not signed by the sender of this hook, or there is no such hook"
 _WRONG_FREE = 500  # wrong signatures of an address before they are delayed; a secret has 16 characters at least
+_WRONG_FREE_OF_DAGU = 100  # fewer, for each may take a good part of a second of a core
 _MOST_RATES, _MINUTE_SECONDS = 2_000, 60.0
 _LONGEST_KEY, _LONGEST_NAME = 200, 64
 _KEPT_BYTES, _COUNT_EVERY_BYTES, _DROP_AT_A_TIME = 256 << 20, 4 << 20, 200  # of the bodies of a trigger
@@ -43,11 +52,15 @@ ReadBody = Callable[[Callable[[bytes], object], int], Awaitable[None]]
 
 
 class HookRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to a hook. ``read`` gives each part of the body to a function, up to a number of bytes."""
+    """A request to a hook, maybe at the path of Dagu.
+
+    ``read`` gives each part of the body to a function, up to a number of bytes.
+    """
 
     headers: Headers
     read: ReadBody
     address: str
+    is_of_dagu: bool = False
 
 
 class Intake:
@@ -59,26 +72,53 @@ class Intake:
         self._known = known
         self._now = now
         self._wrong = WrongSignatures(free=_WRONG_FREE, message=_REFUSED)
+        self._wrong_of_dagu = WrongSignatures(free=_WRONG_FREE_OF_DAGU, message=_REFUSED)
+        self._tokens = ImportedTokens(database, known, self._wrong_of_dagu)
         self._rates = Rates()
         self._unchecked: dict[int, int] = {}  # by triggers: bytes of bodies since they were counted
         self._full: set[int] = set()
 
     async def receive(self, name: str, request: HookRequest) -> Received:
         """Keep a request as an event, or find the event that it repeats. Raises AppError."""
+        row, body, verified = await self._accept(name, request)
+        return await self._keep(row, request, body, verified)
+
+    async def receive_of_dagu(self, name: str, request: HookRequest) -> tuple[str, str]:
+        """Keep a request at the path of Dagu as an event; returns the id of its run, empty if it has none, and the DAG.
+
+        Raises AppError, also if the DAG is gone, or has a run with the id that the sender names.
+        """
+        row, body, verified = await self._accept(name, request)
+        given, dag = WebhookRequest.read(body), row.dag_name
+        if dag is None:
+            raise NotFoundError(f"the DAG of the webhook {name} was deleted")
+        run_id = given.dag_run_id or ""
+        if run_id and await self._database.read_inline(runs.get, dag, run_id) is not None:
+            raise _taken(run_id)
+        received = await self._keep(row, request, given.event, Verified(run_id=run_id) if run_id else verified)
+        if run_id and received.is_duplicate:
+            raise _taken(run_id)
+        return (run_id or received.id) if received.state in events.WITH_RUN else "", dag
+
+    async def _accept(self, name: str, request: HookRequest) -> tuple[TriggerRow, bytes, Verified]:
+        """Return the trigger of a request, and its body once its sender is known; raises AppError."""
         row = await self._database.read_inline(triggers.get, name) if is_trigger_name(name) else None
-        if row is None or row.kind != WEBHOOK:
+        if row is None or row.kind != WEBHOOK or (request.is_of_dagu and not _settings(row).dagu):
             await self._refuse_unknown(name, request)
-        body = bytearray()
+        known, body = await self._open_secrets(row, request), bytearray()
         await request.read(body.extend, row.max_bytes)
-        verified = self._verify(row, request, bytes(body))
+        verified = self._verify(row, known, request, bytes(body))
         self._rates.check(row.id, row.per_minute)
+        return row, bytes(body), verified
+
+    async def _keep(self, row: TriggerRow, request: HookRequest, body: bytes, verified: Verified) -> Received:
         if row.id in self._full:
             await self._make_room(row.id)
         work = self._make_event
         if len(body) > QUICK_BYTES:
-            event = await asyncio.to_thread(work, row, request.headers, bytes(body), verified)
+            event = await asyncio.to_thread(work, row, request.headers, body, verified)
         else:
-            event = work(row, request.headers, bytes(body), verified)
+            event = work(row, request.headers, body, verified)
         received = await self._store(event)
         if not received.is_duplicate:
             self._metrics.count_events(received.state)
@@ -92,25 +132,30 @@ class Intake:
         scheme, settings = schemes.guess_scheme(request.headers), WebhookSettings()
         with suppress(SignatureError):
             schemes.verify(scheme, settings, [secrets.token_hex()], request.headers, b"", self._now())
-        self._wrong.refuse(name[:_LONGEST_NAME], request.address)
+        wrong = self._wrong_of_dagu if request.is_of_dagu else self._wrong
+        wrong.refuse(name[:_LONGEST_NAME], request.address)
 
-    def _verify(self, row: TriggerRow, request: HookRequest, body: bytes) -> Verified:
-        settings = msgspec.convert(row.settings, WebhookSettings)
+    async def _open_secrets(self, row: TriggerRow, request: HookRequest) -> list[str]:
         try:
-            known = self._known.open_secrets(row)
+            if row.scheme == TOKEN:
+                return await self._tokens.open(row, schemes.find_token(request.headers), request.address)
+            return self._known.open_secrets(row)
         except EncryptionError as error:
             _log.error("the trigger %s takes nothing: %s", row.name, error)  # whose details are not for strangers
             raise UnavailableError("this server cannot read the secret of the hook; its log says why") from error
+
+    def _verify(self, row: TriggerRow, known: list[str], request: HookRequest, body: bytes) -> Verified:
+        settings = _settings(row)
         try:
             verified = schemes.verify(row.scheme or "", settings, known, request.headers, body, self._now())
         except SignatureError as error:
             if error.clock:
                 raise UnauthorizedError(error.clock, "") from error
-            self._wrong.refuse(row.name, request.address)
+            (self._wrong_of_dagu if settings.dagu else self._wrong).refuse(row.name, request.address)
         return verified
 
     def _make_event(self, row: TriggerRow, headers: Headers, body: bytes, verified: Verified) -> NewTriggerEvent:
-        settings, at = msgspec.convert(row.settings, WebhookSettings), self._now()
+        settings, at = _settings(row), self._now()
         kept = values.keep_headers(headers, row.filters, row.params, settings.header)
         content_type = next(iter(headers.get("content-type", ())), "")[:_LONGEST_KEY]
         event_id = new_run_id()
@@ -126,7 +171,7 @@ class Intake:
         return NewTriggerEvent(
             id=event_id,
             trigger_id=row.id,
-            key=_as_key(key) or event_id,
+            key=events.key_of_run(verified.run_id) if verified.run_id else _as_key(key) or event_id,
             body_hash=None if verified.signed is None else hashlib.sha256(verified.signed).digest(),
             state=state,
             reason=reason,
@@ -196,6 +241,10 @@ class Rates:
             self._taken.popitem(last=False)
 
 
+def _settings(row: TriggerRow) -> WebhookSettings:
+    return msgspec.convert(row.settings, WebhookSettings)
+
+
 def judge(row: TriggerRow, message: Message) -> tuple[str, str | None]:
     """Return the state of a new event, and why it does not wait; raises UnusableError."""
     if row.scheme == "github" and message.headers.get("x-github-event") == "ping":
@@ -205,9 +254,13 @@ def judge(row: TriggerRow, message: Message) -> tuple[str, str | None]:
     return events.WAITING, None
 
 
+def _taken(run_id: str) -> AlreadyExistsError:
+    return AlreadyExistsError(f"dag-run with ID {run_id} already exists")
+
+
 def _as_key(text: str) -> str:
-    """Return a key as it is stored: one that is long or not printable by its hash."""
+    """Return a key as it is stored: by its hash if it is long, not printable, or as one that names a run."""
     text = text.strip()
-    if len(text) <= _LONGEST_KEY and text.isprintable():
+    if len(text) <= _LONGEST_KEY and text.isprintable() and not text.startswith(events.key_of_run("")):
         return text
     return f"sha256/{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"

@@ -14,11 +14,12 @@ _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Options of a webhook. All but ``key`` are of the scheme ``hmac``.
+    """Options of a webhook. All but ``key`` and ``dagu`` are of the scheme ``hmac``.
 
     ``signed`` is what is signed, in which ``{body}`` and ``{time}`` stand for the body and for the header
     ``timeHeader``. ``key`` is where the body has the id of an event, such as ``json:/id``. ``repeats`` admits the same
-    signed body again, which is else the same event.
+    signed body again, which is else the same event. ``dagu`` is of imported webhooks alone, and stays: they
+    take requests at the path of Dagu 1.30, too.
     """
 
     header: _Text = ""
@@ -28,6 +29,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     signed: _Text = ""
     repeats: bool = False
     key: _Text = ""
+    dagu: bool = False
 
 
 class ChangeTrigger(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -48,10 +48,12 @@ class SignatureError(Exception):
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What a verified request says that it is: its key, if any, and what of it is signed and has no id of its own.
 
-    A sender of a copy can put any key beside what is signed, if the key itself is not.
+    A sender of a copy can put any key beside what is signed, if the key itself is not. ``run_id`` is that of the run,
+    if the sender names it.
     """
 
     key: str = ""
+    run_id: str = ""
     signed: bytes | None = None
 
 
@@ -70,8 +72,7 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def header(self, name: str) -> str:
         """Return a header that is there once; empty for any other, since it is arbitrary which one counts."""
-        values = self.headers.get(name.lower(), ())
-        return values[0].strip() if len(values) == 1 else ""
+        return _find_single(self.headers, name)
 
     def require(self, name: str) -> str:
         if not (value := self.header(name)):
@@ -117,15 +118,21 @@ def guess_scheme(headers: Headers) -> str:
     return "stripe" if "stripe-signature" in headers else "github"
 
 
+def find_token(headers: Headers) -> str:
+    """Return the token of a request, empty without one."""
+    scheme, _, bearer = _find_single(headers, "authorization").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else _find_single(headers, "x-trigger-token")
+
+
 def hash_token(token: str) -> str:
     """Return what is stored of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _verify_token(request: _Request) -> Verified:
-    scheme, _, bearer = request.header("authorization").partition(" ")
-    token = bearer.strip() if scheme.lower() == "bearer" else request.header("x-trigger-token")
-    _require_one([hash_token(token).encode()] if token else [], [secret.encode() for secret in request.secrets])
+    token = find_token(request.headers)
+    given = [hash_token(token).encode()] if token else []
+    _require_one(given, [secret.encode() for secret in request.secrets])
     return Verified(key=request.header(_IDEMPOTENCY))
 
 
@@ -180,6 +187,11 @@ def key_of(secret: str) -> bytes:
     if secret.startswith(_ENCODED):
         return base64.b64decode(secret.removeprefix(_ENCODED) + "==")
     return secret.encode()
+
+
+def _find_single(headers: Headers, name: str) -> str:
+    values = headers.get(name.lower(), ())
+    return values[0].strip() if len(values) == 1 else ""
 
 
 def _digest(secret: str, data: bytes) -> bytes:

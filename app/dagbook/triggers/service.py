@@ -72,10 +72,12 @@ class Triggers:
             raise NotFoundError(f"dag: there is no DAG named {shorten(file_name)}")
         return row
 
-    async def add(self, new: requests.NewTrigger, dag: DagRow, actor: Actor) -> tuple[ListedTrigger, str]:
+    async def add(
+        self, new: requests.NewTrigger, dag: DagRow, actor: Actor, *, hashed: str = "", is_paused: bool = False
+    ) -> tuple[ListedTrigger, str]:
         """Store a trigger, and return it with the secret that was made for it, if any, which is not shown again.
 
-        Raises BadRequestError and AlreadyExistsError.
+        Of an imported one there is the bcrypt hash of its token instead. Raises BadRequestError and AlreadyExistsError.
         """
         if not is_trigger_name(new.name):
             raise BadRequestError(f"name: {shorten(new.name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
@@ -83,16 +85,20 @@ class Triggers:
             raise BadRequestError(f"kind: {shorten(new.kind)} is no kind of trigger; write {WEBHOOK}")
         if new.scheme not in SCHEMES:
             raise BadRequestError(f"scheme: {shorten(new.scheme)} is no scheme; write one of {', '.join(SCHEMES)}")
-        made = _make_secret(new.scheme) if new.secret is None else ""
+        made = _make_secret(new.scheme) if new.secret is None and not hashed else ""
+        sealed = (
+            self._encrypt(new.name, hashed) if hashed else self._seal(new.name, new.scheme, made or new.secret or "")
+        )
+        at = self._now()
         row = NewTrigger(
             name=new.name,
             dag_id=dag.id,
             kind=new.kind,
             scheme=new.scheme,
-            settings={},
+            settings={"dagu": True} if hashed else {},
             params={},
             filters=(),
-            sealed=self._seal(new.name, new.scheme, made or new.secret or ""),
+            sealed=sealed,
             queue="",
             priority=0,
             per_minute=_PER_MINUTE,
@@ -102,7 +108,9 @@ class Triggers:
             created_by=actor.label,
             created_by_id=actor.user_id,
             created_by_token_id=actor.token_id,
-            created_at=self._now(),
+            created_at=at,
+            paused_at=at if is_paused else None,
+            paused_by=actor.label if is_paused else None,
         )
         row = self._changed(row, new)
         created = _action(Action.TRIGGER_CREATE, row.name, None, _shown(row) | {"dag": dag.file_name})
@@ -204,6 +212,24 @@ class Triggers:
         sealed = [row.sealed, row.sealed_before if counts else None]
         return [self._encrypter.decrypt(each, f"trigger {row.name}").decode() for each in sealed if each is not None]
 
+    async def store_hash(self, row: TriggerRow, hashed: str, token: str) -> None:
+        """Store the SHA-256 of a token behind its bcrypt hash, unless the secrets were changed meanwhile.
+
+        The bcrypt hash stays, so that a repeated import knows the token.
+        """
+        column = "sealed" if self.open_secrets(row)[0] == hashed else "sealed_before"
+        sealed = self._encrypt(row.name, f"{hashed} {schemes.hash_token(token)}")
+
+        def work(connection: WriteConnection) -> None:
+            found = triggers.lock(connection, row.name)
+            if found is not None and (found.sealed, found.sealed_before) == (row.sealed, row.sealed_before):
+                triggers.change(connection, row.id, **{column: sealed})
+
+        await self._database.write(work)
+
+    def _encrypt(self, name: str, text: str) -> bytes:
+        return self._encrypter.encrypt(text.encode(), f"trigger {name}")
+
     def _seal(self, name: str, scheme: str, secret: str) -> bytes:
         """Encrypt a secret, of a token its hash; raises BadRequestError."""
         secret = secret.strip()
@@ -212,8 +238,7 @@ class Triggers:
                 f"secret: can be guessed, or is too long; give {_SHORTEST} to {_LONGEST} characters, random ones such "
                 "as those of `openssl rand -hex 32`; what begins with whsec_ is base64"
             )
-        text = schemes.hash_token(secret) if scheme == TOKEN else secret
-        return self._encrypter.encrypt(text.encode(), f"trigger {name}")
+        return self._encrypt(name, schemes.hash_token(secret) if scheme == TOKEN else secret)
 
     def _rotated(self, row: TriggerRow, secret: str) -> dict[str, object]:
         sealed = self._seal(row.name, row.scheme or TOKEN, secret)
@@ -223,8 +248,11 @@ class Triggers:
 
     def _changed(self, row: TriggerT, change: ChangeTrigger) -> TriggerT:
         """Return a trigger with changed options; raises BadRequestError."""
-        settings = msgspec.convert(row.settings, WebhookSettings) if change.settings is None else change.settings
-        settings = check_settings(row.scheme or "", settings)
+        before = msgspec.convert(row.settings, WebhookSettings)
+        settings = before if change.settings is None else change.settings
+        if settings.dagu and not before.dagu:
+            raise BadRequestError("settings.dagu: is of webhooks that were imported; leave it out")
+        settings = check_settings(row.scheme or "", msgspec.structs.replace(settings, dagu=before.dagu))
         params = row.params if change.params is None else change.params
         filters = row.filters if change.filters is None else change.filters
         check_params(params)
@@ -263,7 +291,7 @@ def check_settings(scheme: str, given: WebhookSettings) -> WebhookSettings:
     if given.key and Pointer.read(given.key, "settings.key").kind != "json":
         raise BadRequestError(f"settings.key: {shorten(given.key)} is not in the body; write one such as json:/id")
     if scheme != HMAC:
-        if msgspec.structs.replace(given, key="") != WebhookSettings():
+        if msgspec.structs.replace(given, key="", dagu=False) != WebhookSettings():
             raise BadRequestError(f"settings: the scheme {scheme} knows where its signature is; leave all but key out")
         return given
     for field, name in (("header", given.header), ("timeHeader", given.time_header)):

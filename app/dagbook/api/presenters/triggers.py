@@ -17,8 +17,6 @@ from dagbook.triggers.dispatch import message_of, waits_for
 from dagbook.triggers.inbox import Trial
 from dagbook.triggers.values import UnusableError
 
-_WITH_RUN = (events.WAITING, events.STARTED)
-
 
 def present_trigger(row: ListedTrigger, zone: tzinfo, *, queues_enabled: bool, hooks: str) -> Trigger:
     """Return a trigger as clients see it; what the caller may do is added by the controller."""
@@ -49,7 +47,7 @@ def present_event(row: TriggerEventRow, trigger: ListedTrigger, zone: tzinfo, *,
         received_at=precise_time(row.received_at, zone),
         params=params,
         reason=or_unset(row.reason or waits),
-        dag_run_id=row.id if row.state in _WITH_RUN else UNSET,
+        dag_run_id=row.run_name if row.state in events.WITH_RUN else UNSET,
     )
 
 
@@ -60,7 +58,7 @@ def present_received(received: Received) -> ReceivedEvent:
         received,
         UTC,
         event_id=received.id,
-        dag_run_id=received.id if received.state in _WITH_RUN else UNSET,
+        dag_run_id=received.id if received.state in events.WITH_RUN else UNSET,
         duplicate=or_unset(received.is_duplicate),
     )
 

@@ -141,3 +141,10 @@ class TriggerTest(Schema, kw_only=True):
     params: dict[str, str]
     problem: str | UnsetType = UNSET
     plan: TriggerPlan | UnsetType = UNSET
+
+
+class WebhookRun(Schema, kw_only=True):
+    """What the sender of a webhook of Dagu is told. An event that is filtered or dead has no run."""
+
+    dag_run_id: str | UnsetType = UNSET
+    dag_name: str

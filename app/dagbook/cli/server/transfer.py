@@ -22,6 +22,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.upgrade import current, require_head, upgrade
 from dagbook.db.url import hide_password
 from dagbook.json_values import Json
+from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 from dagbook.transfer.exporting import ExportOptions, HomeExport
@@ -41,6 +42,7 @@ _TABLE = (
     ("suspended", "suspended DAGs"),
     ("base", "base configuration"),
     ("users", "users"),
+    ("webhooks", "webhooks"),
     ("runs", "runs"),
 )
 
@@ -82,7 +84,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
 @json_option
 @with_settings("database_url", "base_config", "log_limit_bytes", "log_encoding", "retention_days")
 def import_home(*, source: Path | None, crontab: Path | None, system: bool, output: Path | None, **options: Any) -> int:
-    """Import a home of Dagu 1.x: definitions, suspensions, base configuration, users, settings and runs.
+    """Import a home of Dagu 1.x: definitions, suspensions, webhooks, base configuration, users, settings and runs.
 
     With --url definitions and runs come from a running server, which tells nothing else, also no users.
     With --crontab a definition for each line of a crontab is printed, and lines without a counterpart are listed on
@@ -133,6 +135,8 @@ def _import(settings: Settings, source: Source, given: Arguments) -> int:
         _confirm(source, report.database, is_sure=given.yes)
     chosen = ImportOptions(
         base_config=settings.base_config,
+        encrypter=Encrypter(settings.secret_key, settings.home),
+        max_body_bytes=settings.max_body_bytes,
         log_limit_bytes=settings.log_limit_bytes,
         log_encoding=settings.log_encoding,
         retention_days=settings.retention_days,

@@ -2516,6 +2516,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/webhooks/{hookName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep an event of a webhook that was imported from Dagu 1.30, whose senders use this path
+         * @description The body is `{"dagRunId": "…", "payload": {…}}`, both optional. The answer is 409 if the DAG has a run with
+         *     this id, and 404 if it was deleted.
+         */
+        post: operations["receiveDaguEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/workers": {
         parameters: {
             query?: never;
@@ -4642,8 +4663,15 @@ export interface components {
             required: string[];
             since: string;
         };
+        /** WebhookRun */
+        WebhookRun: {
+            dagName: string;
+            dagRunId?: string;
+        };
         /** WebhookSettings */
         WebhookSettings: {
+            /** @default false */
+            dagu?: boolean;
             /**
              * @default hex
              * @enum {string}
@@ -4930,6 +4958,7 @@ export type UsersListResponse = components['schemas']['UsersListResponse'];
 export type Validation = components['schemas']['Validation'];
 export type WaitingFor = components['schemas']['WaitingFor'];
 export type WaitingForApproval = components['schemas']['WaitingForApproval'];
+export type WebhookRun = components['schemas']['WebhookRun'];
 export type WebhookSettings = components['schemas']['WebhookSettings'];
 export type Worker = components['schemas']['Worker'];
 export type WorkersListResponse = components['schemas']['WorkersListResponse'];
@@ -9092,6 +9121,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SuccessResponse"];
+                };
+            };
+        };
+    };
+    receiveDaguEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hookName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookRun"];
                 };
             };
         };

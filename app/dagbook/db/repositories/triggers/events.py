@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -23,10 +24,12 @@ WAITING, FILTERED, STARTED, SUPERSEDED = "waiting", "filtered", "started", "supe
 DEAD, DISCARDED, REPLAYED = "dead", "discarded", "replayed"
 # What runs say of how they were started, by the kinds of triggers.
 RUN_TRIGGERS = {"webhook": "webhook", "files": "file", "sftp": "sftp", "http": "http", "after": "run"}
+WITH_RUN = (WAITING, STARTED)
+_NAMED = re.compile(r"dagRunId/([-A-Za-z0-9_]+)")  # a key of a sender who has named the run
 
 
 class NewTriggerEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event to store. Its id is that of the run that it is to start."""
+    """An event to store."""
 
     id: str
     trigger_id: int
@@ -45,6 +48,12 @@ class NewTriggerEvent(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None  # what it repeats or follows
     depth: int = 0
     actor: Mapping[str, Json] | None = None  # who has replayed it
+
+    @property
+    def run_name(self) -> str:
+        """The id of the run that it is to start: its own, unless the sender has named one."""
+        named = _NAMED.fullmatch(self.key)
+        return self.id if named is None else named[1]
 
 
 class TriggerEventRow(NewTriggerEvent, frozen=True, kw_only=True):
@@ -112,6 +121,11 @@ _count_runs = (
     .where(IS_ACTIVE, TriggerEvent.trigger_id == bindparam("trigger"))
     .group_by(Run.status)
 )
+
+
+def key_of_run(run_id: str) -> str:
+    """Return the key of an event whose sender names the run."""
+    return f"dagRunId/{run_id}"
 
 
 def receive(connection: WriteConnection, event: NewTriggerEvent) -> Received | None:

@@ -38,6 +38,8 @@ class NewTrigger(msgspec.Struct, frozen=True, kw_only=True):
     created_by_id: str | None
     created_by_token_id: str | None
     created_at: datetime
+    paused_at: datetime | None = None
+    paused_by: str | None = None
 
 
 class TriggerRow(NewTrigger, frozen=True, kw_only=True):
@@ -47,8 +49,6 @@ class TriggerRow(NewTrigger, frozen=True, kw_only=True):
     sealed_before: bytes | None
     sealed_before_until: datetime | None
     host: str | None
-    paused_at: datetime | None
-    paused_by: str | None
     together: bool
     every_seconds: int | None
     next_look_at: datetime | None
