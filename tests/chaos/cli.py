@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.queues.worker.transport import is_installed
 from dagbook.unix.signals import give_children_default_signals
-from tests.chaos.alerts.experiments import EXPERIMENTS, FULL, SMOKE, SQLITE
+from tests.chaos.alerts.experiments import EXPERIMENTS as ALERTS
 from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
@@ -29,6 +29,7 @@ from tests.chaos.history import HistoryExperiment, HistoryPlan
 from tests.chaos.host_changes import HostChangeExperiment
 from tests.chaos.kill import KillExperiment, Size
 from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
+from tests.chaos.named import FULL, SMOKE, SQLITE, NamedExperiment
 from tests.chaos.outage import OutageExperiment, OutagePlan
 from tests.chaos.pause import PauseExperiment
 from tests.chaos.power_loss import PowerLossExperiment
@@ -36,6 +37,7 @@ from tests.chaos.recording import Recording
 from tests.chaos.sandbox import Sandbox, make_sandbox
 from tests.chaos.schedules import ScheduleExperiment
 from tests.chaos.sweep import SweepExperiment
+from tests.chaos.triggers.experiments import EXPERIMENTS as TRIGGERS
 from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
 from tests.process.postgres import Cluster
 from tests.process.server import ServerError
@@ -330,12 +332,20 @@ def backup(database: str | None, rounds: int, **common: Any) -> None:
     )
 
 
+def _named_options(experiments: Mapping[str, NamedExperiment]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add what commands have that choose an experiment by its name."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = _DATABASE(_server_options(command))
+        command = click.option("--size", type=click.Choice([SMOKE, FULL]), default=FULL, show_default=True)(command)
+        return click.argument("name", type=click.Choice(list(experiments), case_sensitive=False))(command)
+
+    return add
+
+
 @chaos.command()
-@click.argument("name", type=click.Choice(list(EXPERIMENTS), case_sensitive=False))
-@click.option("--size", type=click.Choice([SMOKE, FULL]), default=FULL, show_default=True)
-@_DATABASE
-@_server_options
-def alerts(name: str, size: str, database: str | None, **common: Any) -> None:
+@_named_options(ALERTS)
+def alerts(name: str, **common: Any) -> None:
     """Interfere while alerts are routed and sent.
 
     \b
@@ -345,15 +355,32 @@ def alerts(name: str, size: str, database: str | None, **common: Any) -> None:
     FA4  hostile receivers                    FA8  an upgrade from the version before
     FA9  silence of servers
     """
+    _run_named("alerts", name, ALERTS[name], **common)
+
+
+@chaos.command()
+@_named_options(TRIGGERS)
+def triggers(name: str, **common: Any) -> None:
+    """Interfere while events of triggers are received and started.
+
+    \b
+    FB1  a fault at every commit              FB6  wrong clocks
+    FB2  kills of servers                     FB7  a flood of forged requests
+    FB3  PostgreSQL is stopped                FB10 upgrades
+    """
+    _run_named("triggers", name, TRIGGERS[name], **common)
+
+
+def _run_named(
+    kind: str, name: str, experiment: NamedExperiment, *, size: str, database: str | None, **common: Any
+) -> None:
     options = Options(**common)
-    experiment = EXPERIMENTS[name]
-    several = SQLITE not in experiment.engines
-    database = _choose_database(database, options, needs_postgresql=several)
+    database = _choose_database(database, options, needs_postgresql=SQLITE not in experiment.engines)
     if database not in experiment.engines:
         raise click.UsageError(f"{name} needs --database postgresql")
     _run_with_servers(
         lambda sandbox: experiment.make(sandbox, options.seed, size == FULL, _show),
-        f"alerts: {experiment.title}, {database}",
+        f"{kind}: {experiment.title}, {database}",
         database,
         options,
         name,

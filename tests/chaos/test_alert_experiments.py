@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.alerts.experiments import EXPERIMENTS, POSTGRESQL
+from tests.chaos.alerts.experiments import EXPERIMENTS
+from tests.chaos.named import POSTGRESQL
 from tests.chaos.sandbox import Sandbox
 from tests.process import store
 from tests.process.postgres import Cluster

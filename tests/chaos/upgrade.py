@@ -97,9 +97,7 @@ class Clients:
         while time.monotonic() < end:
             exchanging = self.exchanging
             try:
-                answer = httpx.post(
-                    f"{self._random.choice(self.addresses)}dags/flow/{how}", json={"dagRunId": run_id}, timeout=30
-                )
+                answer = self._post(self._random.choice(self.addresses), run_id, how)
             except httpx.TransportError:
                 refusal = f"{how} of {run_id} was not answered"
             else:
@@ -113,6 +111,9 @@ class Clients:
             self.retries += 1
             time.sleep(0.1)
         self.refusals.append(f"{how} of {run_id} was not answered within {_ANSWER_SECONDS} seconds")
+
+    def _post(self, address: str, run_id: str, how: str) -> httpx.Response:
+        return httpx.post(f"{address}dags/flow/{how}", json={"dagRunId": run_id}, timeout=30)
 
 
 class OwnerWatch:
@@ -179,7 +180,7 @@ class UpgradeExperiment:
         if number == 0:
             self._store()
         begin = datetime.now(UTC)
-        clients = Clients(self._plan)
+        clients = self._make_clients()
         watch = OwnerWatch(self.url, self._live_pids)
         over = threading.Event()
         with ThreadPoolExecutor(2) as pool:
@@ -198,6 +199,9 @@ class UpgradeExperiment:
             server.terminate()
         self._downgrade()
         return found
+
+    def _make_clients(self) -> Clients:
+        return Clients(self._plan)
 
     def _make_servers(self) -> list[Server]:
         return self._sandbox.make_servers(self._plan.servers)

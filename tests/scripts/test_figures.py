@@ -15,9 +15,21 @@ from scripts.measuring.figures import facts, results
 from scripts.measuring.figures.benches import bench
 from scripts.measuring.figures.cli import figures
 from scripts.measuring.figures.pages import render
-from scripts.measuring.figures.plan import BENCH_PLAN, CAPACITY, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size
+from scripts.measuring.figures.plan import (
+    BENCH_PLAN,
+    BENCHES,
+    CAPACITY,
+    EXPERIMENTS,
+    HOOKS,
+    PLAN,
+    REPEATED,
+    SIZES,
+    Planned,
+    Size,
+)
 from scripts.measuring.figures.repeated import repeated
 from scripts.measuring.figures.results import Machine, Merged, Result
+from scripts.measuring.hooks import hooks
 from tests.process.program import ROOT
 
 
@@ -72,12 +84,16 @@ def test_files_of_tests_that_are_repeated_exist() -> None:
         assert all((ROOT / word).is_file() for word in line if word.startswith("tests/"))
 
 
+BENCH_COMMANDS = {BENCHES: bench, CAPACITY: measure, HOOKS: hooks}
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_the_command_of_each_benchmark_is_one_that_is_accepted(size: str) -> None:
     for planned in BENCH_PLAN:
         for part in planned.parts(size):
-            command = measure if planned.module == CAPACITY else bench
-            command.make_context("benches", [*part.words, "--result", "x"])
+            BENCH_COMMANDS[planned.module].make_context(
+                "benches", [*part.words, "--result", "x"]
+            )
 
 
 # -- result files ------------------------------------------------------------------------------------------------------

@@ -41,6 +41,10 @@ _REQUESTS = {
     "queues": "queues",
     "search": "search",
     "start, answer": "start of a run",
+    "hook": "answer to an event",
+    "queued": "from this answer until its run is there",
+    "start alone": "start of a run, before",
+    "start beside": "start of a run, meanwhile",
 }
 _LISTS = {
     "runs default": "runs of today",

@@ -16,6 +16,7 @@ REFERENCE = "reference"  # beside the engines, in results of benchmarks
 EXPERIMENTS = "tests.chaos.cli"
 BENCHES = "scripts.measuring.figures.benches"
 REPEATED = "scripts.measuring.figures.repeated"
+HOOKS = "scripts.measuring.hooks"
 CAPACITY = "scripts.measuring.capacity.measure"
 
 
@@ -94,6 +95,7 @@ BENCH_PLAN = (
     _bench("lists", "reads", 3, "--set history=1000/10000"),
     _bench("lists-of-a-million", "reads", 1, "--set history=10000/1000000 --without-reference"),
     _bench("soak", "soak", 1),
+    _bench("hooks", "steady", 3, module=HOOKS),
     _bench("capacity-costs", "costs", 1, module=CAPACITY),
     _bench("capacity-checks", "checks", 1, module=CAPACITY),
     _bench("capacity-history", "history", 3, module=CAPACITY),  # a size of the history each
@@ -103,14 +105,14 @@ _KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(1
 _SEVERAL = Size(10, "--servers 3 --workers 2 --kills 30 --runs 300")
 
 
-def _alerts(id_: str, seed: int, parts: int) -> Iterator[Planned]:
-    """Plan a fault experiment on alerts, on both engines."""
-    yield from _on_both(id_, "alerts", seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
+def _named(command: str, id_: str, seed: int, parts: int) -> Iterator[Planned]:
+    """Plan a fault experiment on alerts or triggers, on both engines."""
+    yield from _on_both(id_, command, seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
 
 
-def _alerts_of_several(id_: str, seed: int, parts: int) -> Planned:
-    """Plan a fault experiment on alerts that needs PostgreSQL."""
-    return Planned(id_, "postgresql", "alerts", seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
+def _named_of_several(command: str, id_: str, seed: int, parts: int) -> Planned:
+    """Plan a fault experiment on alerts or triggers that needs PostgreSQL."""
+    return Planned(id_, "postgresql", command, seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
 
 
 _FULL_DISK = "tests/process/test_full_disk.py"
@@ -130,15 +132,21 @@ PLAN = (
     *_on_both("R13", "history", 130_100, Size(1, "--operations 2000"), Size(10, "--operations 10000")),
     Planned("R9", "sqlite", "R9", 0, Size(1, _FULL_DISK), Size(3, f"{_FULL_DISK} --rounds 10"), REPEATED),
     *_KILLS,
-    *_alerts("FA1", 310_100, 1),
-    _alerts_of_several("FA2", 320_100, 10),
-    *_alerts("FA3", 330_100, 5),
-    *_alerts("FA4", 340_100, 6),
-    _alerts_of_several("FA5", 350_100, 5),
-    _alerts_of_several("FA6", 360_100, 5),
-    *_alerts("FA7", 370_100, 5),
-    _alerts_of_several("FA8", 380_100, 10),
-    _alerts_of_several("FA9", 390_100, 5),
+    *_named("alerts", "FA1", 310_100, 1),
+    _named_of_several("alerts", "FA2", 320_100, 10),
+    *_named("alerts", "FA3", 330_100, 5),
+    *_named("alerts", "FA4", 340_100, 6),
+    _named_of_several("alerts", "FA5", 350_100, 5),
+    _named_of_several("alerts", "FA6", 360_100, 5),
+    *_named("alerts", "FA7", 370_100, 5),
+    _named_of_several("alerts", "FA8", 380_100, 10),
+    _named_of_several("alerts", "FA9", 390_100, 5),
+    *_named("triggers", "FB1", 410_100, 1),
+    _named_of_several("triggers", "FB2", 420_100, 10),
+    _named_of_several("triggers", "FB3", 430_100, 5),
+    _named_of_several("triggers", "FB6", 460_100, 5),
+    *_named("triggers", "FB7", 470_100, 5),
+    *_named("triggers", "FB10", 500_100, 10),
 )
 
 
@@ -154,6 +162,7 @@ class Subject(NamedTuple):
         return self.title if id_ == self.title.casefold() else f"{id_}: {self.title}"
 
 
+_SENT = ("events answered", "requests without an answer, or refused with 503")
 SUBJECTS = {
     "R1": Subject(
         "a server killed at random",
@@ -270,6 +279,41 @@ SUBJECTS = {
         "silence of servers",
         "all of three servers but one are killed, then that one, too",
         ("servers killed", "pings"),
+    ),
+    "FB1": Subject(
+        "a fault at every commit about an event",
+        "the server is killed before and after every commit from a request to the end of its run",
+        (
+            "points, killed before it",
+            "points, killed after it",
+            "points, applied and reported as failed",
+            *_SENT,
+        ),
+    ),
+    "FB2": Subject(
+        "servers killed while they receive",
+        "one of three servers at a time is killed or shut down while 16 senders send events, a fifth of them twice",
+        ("servers killed", *_SENT, "events waiting at a kill"),
+    ),
+    "FB3": Subject(
+        "PostgreSQL stopped while events are sent",
+        "PostgreSQL is stopped as by a crash every 5 to 40 s while 16 senders send events, a fifth of them twice",
+        ("stops of PostgreSQL", *_SENT),
+    ),
+    "FB6": Subject(
+        "hooks of servers with a wrong clock",
+        "the clock of one of two servers is wrong by an hour while both receive",
+        ("events answered", "answers that name the clock"),
+    ),
+    "FB7": Subject(
+        "a flood of forged requests",
+        "strangers send 1,000 forged requests a second for 60 s, beside a sender of valid ones",
+        ("forged requests", "events answered"),
+    ),
+    "FB10": Subject(
+        "upgrades while events are sent",
+        "servers are exchanged for those of the next version while a sender sends events",
+        ("servers exchanged", "events answered"),
     ),
     "backup": Subject(
         "Backup",

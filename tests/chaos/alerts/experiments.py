@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from tests.chaos.alerts.burst import BurstExperiment, BurstPlan
 from tests.chaos.alerts.clock import ClockExperiment, ClockPlan
@@ -18,22 +17,12 @@ from tests.chaos.alerts.upgrade import AlertUpgradeExperiment
 from tests.chaos.experiment import Experiment
 from tests.chaos.kill import Size
 from tests.chaos.multi_server import ProcessCounts
+from tests.chaos.named import BOTH, SEVERAL, NamedExperiment, Show
 from tests.chaos.outage import OutagePlan
 from tests.chaos.sandbox import Sandbox
 from tests.chaos.upgrade import UpgradePlan
 
-SMOKE, FULL = "smoke", "full"
-Show = Callable[[str], None]
-SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _SPEED = 20  # by which pauses are divided in the small size
-
-
-class AlertExperiment(NamedTuple):
-    """What happens in it, on which engines, and how a part of it is made in a size."""
-
-    title: str
-    engines: tuple[str, ...]
-    make: Callable[[Sandbox, int, bool, Show], Experiment]  # with the seed, and whether it is whole
 
 
 def _sweep(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
@@ -82,17 +71,16 @@ def _silence(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experim
     return SilenceExperiment(sandbox, SilencePlan(4) if is_whole else SilencePlan(1, _SPEED), show)
 
 
-BOTH, SEVERAL = (SQLITE, POSTGRESQL), (POSTGRESQL,)
-EXPERIMENTS: Mapping[str, AlertExperiment] = MappingProxyType(
+EXPERIMENTS: Mapping[str, NamedExperiment] = MappingProxyType(
     {
-        "FA1": AlertExperiment("a fault at every commit", BOTH, _sweep),
-        "FA2": AlertExperiment("kills", SEVERAL, _kills),
-        "FA3": AlertExperiment("a receiver that is down", BOTH, _dead),
-        "FA4": AlertExperiment("hostile receivers", BOTH, _hostile),
-        "FA5": AlertExperiment("wrong clocks", SEVERAL, _clock),
-        "FA6": AlertExperiment("PostgreSQL stopped hard", SEVERAL, _outage),
-        "FA7": AlertExperiment("a burst of failures", BOTH, _burst),
-        "FA8": AlertExperiment("upgrades from the version before", SEVERAL, _upgrade),
-        "FA9": AlertExperiment("silence", SEVERAL, _silence),
+        "FA1": NamedExperiment("a fault at every commit", BOTH, _sweep),
+        "FA2": NamedExperiment("kills", SEVERAL, _kills),
+        "FA3": NamedExperiment("a receiver that is down", BOTH, _dead),
+        "FA4": NamedExperiment("hostile receivers", BOTH, _hostile),
+        "FA5": NamedExperiment("wrong clocks", SEVERAL, _clock),
+        "FA6": NamedExperiment("PostgreSQL stopped hard", SEVERAL, _outage),
+        "FA7": NamedExperiment("a burst of failures", BOTH, _burst),
+        "FA8": NamedExperiment("upgrades from the version before", SEVERAL, _upgrade),
+        "FA9": NamedExperiment("silence", SEVERAL, _silence),
     }
 )

@@ -1,0 +1,63 @@
+"""The fault experiments on triggers by their names, each in two sizes: for every full run of the tests, and whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tests.chaos.experiment import Experiment
+from tests.chaos.kill import Size
+from tests.chaos.multi_server import ProcessCounts
+from tests.chaos.named import BOTH, SEVERAL, NamedExperiment, Show
+from tests.chaos.outage import OutagePlan
+from tests.chaos.sandbox import Sandbox
+from tests.chaos.triggers.clock import ClockPlan, TriggerClockExperiment
+from tests.chaos.triggers.forged import ForgedExperiment, ForgedPlan
+from tests.chaos.triggers.kills import TriggerKillExperiment, TriggerOutageExperiment
+from tests.chaos.triggers.sweep import TriggerSweepExperiment
+from tests.chaos.triggers.upgrade import TriggerUpgradeExperiment
+from tests.chaos.upgrade import UpgradePlan
+
+_EVENTS_PER_SECOND = 10.0
+
+
+def _sweep(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    every = 1 if is_whole else 4
+    return TriggerSweepExperiment(sandbox, every=every, first=1 + seed % every, show=show)
+
+
+def _kills(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    size = Size(10, 1_000, seed) if is_whole else Size(4, 60, seed, longest_life=1.0)
+    return TriggerKillExperiment(sandbox, size, ProcessCounts(servers=3, workers=0), show)
+
+
+def _outage(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    small = OutagePlan(stops=2, runs=40, seed=seed, shortest=1, longest=2)
+    return TriggerOutageExperiment(sandbox, OutagePlan(10, 1_000, seed) if is_whole else small, show)
+
+
+def _clock(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    return TriggerClockExperiment(sandbox, ClockPlan(4, 50, seed) if is_whole else ClockPlan(2, 8, seed), show)
+
+
+def _forged(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    small = ForgedPlan(3, 200, _EVENTS_PER_SECOND, seed, most_seconds=30)
+    return ForgedExperiment(sandbox, ForgedPlan(60, 1_000, _EVENTS_PER_SECOND, seed) if is_whole else small, show)
+
+
+def _upgrade(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    servers = 2 if sandbox.url else 1
+    plan = UpgradePlan(1, servers, 20 if is_whole else 3, seed, starts_per_second=_EVENTS_PER_SECOND)
+    return TriggerUpgradeExperiment(sandbox, plan, show)
+
+
+EXPERIMENTS: Mapping[str, NamedExperiment] = MappingProxyType(
+    {
+        "FB1": NamedExperiment("a fault at every commit", BOTH, _sweep),
+        "FB2": NamedExperiment("kills", SEVERAL, _kills),
+        "FB3": NamedExperiment("PostgreSQL stopped hard", SEVERAL, _outage),
+        "FB6": NamedExperiment("wrong clocks", SEVERAL, _clock),
+        "FB7": NamedExperiment("a flood of forged requests", BOTH, _forged),
+        "FB10": NamedExperiment("upgrades", BOTH, _upgrade),
+    }
+)
