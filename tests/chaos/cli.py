@@ -366,7 +366,8 @@ def triggers(name: str, **common: Any) -> None:
     \b
     FB1  a fault at every commit              FB6  wrong clocks
     FB2  kills of servers                     FB7  a flood of forged requests
-    FB3  PostgreSQL is stopped                FB10 upgrades
+    FB3  PostgreSQL is stopped                FB9  dry replays
+    FB10 upgrades
     """
     _run_named("triggers", name, TRIGGERS[name], **common)
 

@@ -19,6 +19,7 @@ PROOFS = {
     "FB3": "stops of PostgreSQL",
     "FB6": "answers that name the clock",
     "FB7": "forged requests, answered 401",
+    "FB9": "dry replays",
     "FB10": "servers exchanged",
 }
 

@@ -146,6 +146,7 @@ PLAN = (
     _named_of_several("triggers", "FB3", 430_100, 5),
     _named_of_several("triggers", "FB6", 460_100, 5),
     *_named("triggers", "FB7", 470_100, 5),
+    *_named("triggers", "FB9", 490_100, 1),
     *_named("triggers", "FB10", 500_100, 10),
 )
 
@@ -309,6 +310,11 @@ SUBJECTS = {
         "a flood of forged requests",
         "strangers send 1,000 forged requests a second for 60 s, beside a sender of valid ones",
         ("forged requests", "events answered"),
+    ),
+    "FB9": Subject(
+        "dry replays",
+        "1,000 events are replayed dry, each twice on two revisions of their DAG",
+        ("events answered", "dry replays"),
     ),
     "FB10": Subject(
         "upgrades while events are sent",

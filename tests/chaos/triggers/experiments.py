@@ -14,6 +14,7 @@ from tests.chaos.sandbox import Sandbox
 from tests.chaos.triggers.clock import ClockPlan, TriggerClockExperiment
 from tests.chaos.triggers.forged import ForgedExperiment, ForgedPlan
 from tests.chaos.triggers.kills import TriggerKillExperiment, TriggerOutageExperiment
+from tests.chaos.triggers.replays import ReplayExperiment
 from tests.chaos.triggers.sweep import TriggerSweepExperiment
 from tests.chaos.triggers.upgrade import TriggerUpgradeExperiment
 from tests.chaos.upgrade import UpgradePlan
@@ -45,6 +46,10 @@ def _forged(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experime
     return ForgedExperiment(sandbox, ForgedPlan(60, 1_000, _EVENTS_PER_SECOND, seed) if is_whole else small, show)
 
 
+def _replays(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    return ReplayExperiment(sandbox, 1_000 if is_whole else 20, seed, show)
+
+
 def _upgrade(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
     servers = 2 if sandbox.url else 1
     plan = UpgradePlan(1, servers, 20 if is_whole else 3, seed, starts_per_second=_EVENTS_PER_SECOND)
@@ -58,6 +63,7 @@ EXPERIMENTS: Mapping[str, NamedExperiment] = MappingProxyType(
         "FB3": NamedExperiment("PostgreSQL stopped hard", SEVERAL, _outage),
         "FB6": NamedExperiment("wrong clocks", SEVERAL, _clock),
         "FB7": NamedExperiment("a flood of forged requests", BOTH, _forged),
+        "FB9": NamedExperiment("dry replays", BOTH, _replays),
         "FB10": NamedExperiment("upgrades", BOTH, _upgrade),
     }
 )
