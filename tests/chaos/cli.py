@@ -361,13 +361,14 @@ def alerts(name: str, **common: Any) -> None:
 @chaos.command()
 @_named_options(TRIGGERS)
 def triggers(name: str, **common: Any) -> None:
-    """Interfere while events of triggers are received and started.
+    """Interfere while triggers receive or see events, and start them.
 
     \b
     FB1  a fault at every commit              FB6  wrong clocks
     FB2  kills of servers                     FB7  a flood of forged requests
-    FB3  PostgreSQL is stopped                FB9  dry replays
-    FB10 upgrades
+    FB3  PostgreSQL is stopped                FB8  a directory of two servers
+    FB4  files, and kills                     FB9  dry replays
+    FB5  files that are written slowly        FB10 upgrades
     """
     _run_named("triggers", name, TRIGGERS[name], **common)
 

@@ -144,8 +144,11 @@ PLAN = (
     *_named("triggers", "FB1", 410_100, 1),
     _named_of_several("triggers", "FB2", 420_100, 10),
     _named_of_several("triggers", "FB3", 430_100, 5),
+    *_named("triggers", "FB4", 440_100, 1),
+    *_named("triggers", "FB5", 450_100, 1),
     _named_of_several("triggers", "FB6", 460_100, 5),
     *_named("triggers", "FB7", 470_100, 5),
+    _named_of_several("triggers", "FB8", 480_100, 10),
     *_named("triggers", "FB9", 490_100, 1),
     *_named("triggers", "FB10", 500_100, 10),
 )
@@ -301,6 +304,16 @@ SUBJECTS = {
         "PostgreSQL is stopped as by a crash every 5 to 40 s while 16 senders send events, a fifth of them twice",
         ("stops of PostgreSQL", *_SENT),
     ),
+    "FB4": Subject(
+        "a server killed while it looks at files",
+        "10,000 files are copied into a directory while the server that looks at it is killed",
+        ("files", "servers killed", "runs"),
+    ),
+    "FB5": Subject(
+        "files that are written slowly",
+        "1,000 files are written with pauses shorter and longer than they have to rest, replaced and renamed",
+        ("contents", "contents that stayed", "runs"),
+    ),
     "FB6": Subject(
         "hooks of servers with a wrong clock",
         "the clock of one of two servers is wrong by an hour while both receive",
@@ -310,6 +323,11 @@ SUBJECTS = {
         "a flood of forged requests",
         "strangers send 1,000 forged requests a second for 60 s, beside a sender of valid ones",
         ("forged requests", "events answered"),
+    ),
+    "FB8": Subject(
+        "a directory of two servers",
+        "files are copied into a directory at which two servers look",
+        ("files", "runs"),
     ),
     "FB9": Subject(
         "dry replays",

@@ -12,7 +12,9 @@ from tests.chaos.named import BOTH, SEVERAL, NamedExperiment, Show
 from tests.chaos.outage import OutagePlan
 from tests.chaos.sandbox import Sandbox
 from tests.chaos.triggers.clock import ClockPlan, TriggerClockExperiment
+from tests.chaos.triggers.files import FilesExperiment, FilesPlan
 from tests.chaos.triggers.forged import ForgedExperiment, ForgedPlan
+from tests.chaos.triggers.growing import GrowingExperiment, GrowingPlan
 from tests.chaos.triggers.kills import TriggerKillExperiment, TriggerOutageExperiment
 from tests.chaos.triggers.replays import ReplayExperiment
 from tests.chaos.triggers.sweep import TriggerSweepExperiment
@@ -35,6 +37,20 @@ def _kills(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experimen
 def _outage(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
     small = OutagePlan(stops=2, runs=40, seed=seed, shortest=1, longest=2)
     return TriggerOutageExperiment(sandbox, OutagePlan(10, 1_000, seed) if is_whole else small, show)
+
+
+def _files(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    whole = FilesPlan(servers=1, files=10_000, kills=10, seconds=900, seed=seed)
+    return FilesExperiment(sandbox, whole if is_whole else FilesPlan(1, 30, 1, 4, seed), show)
+
+
+def _growing(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    return GrowingExperiment(sandbox, GrowingPlan(1_000 if is_whole else 30, seed), show)
+
+
+def _shared(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
+    plan = FilesPlan(servers=2, files=500 if is_whole else 30, kills=0, seconds=30 if is_whole else 3, seed=seed)
+    return FilesExperiment(sandbox, plan, show)
 
 
 def _clock(sandbox: Sandbox, seed: int, is_whole: bool, show: Show) -> Experiment:
@@ -61,8 +77,11 @@ EXPERIMENTS: Mapping[str, NamedExperiment] = MappingProxyType(
         "FB1": NamedExperiment("a fault at every commit", BOTH, _sweep),
         "FB2": NamedExperiment("kills", SEVERAL, _kills),
         "FB3": NamedExperiment("PostgreSQL stopped hard", SEVERAL, _outage),
+        "FB4": NamedExperiment("files, and kills", BOTH, _files),
+        "FB5": NamedExperiment("files that are written slowly", BOTH, _growing),
         "FB6": NamedExperiment("wrong clocks", SEVERAL, _clock),
         "FB7": NamedExperiment("a flood of forged requests", BOTH, _forged),
+        "FB8": NamedExperiment("a directory of two servers", SEVERAL, _shared),
         "FB9": NamedExperiment("dry replays", BOTH, _replays),
         "FB10": NamedExperiment("upgrades", BOTH, _upgrade),
     }

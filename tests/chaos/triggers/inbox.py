@@ -23,7 +23,7 @@ PUSH, ORDERED = "push", "ordered"  # DAGs
 WAITING = "SELECT count(*) AS number FROM trigger_events WHERE state = 'waiting'"
 _OPEN = f"""
 SELECT ({WAITING}) AS waiting, (SELECT count(*) FROM runs WHERE finished_at IS NULL) AS unfinished,
-(SELECT count(*) FROM runs) AS runs
+(SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM trigger_events) AS events
 """  # noqa: S608 - a constant
 _POLL_SECONDS, _STUCK_SECONDS = 0.5, 60.0
 _columns = (TriggerEvent.id, Trigger.name, TriggerEvent.state, TriggerEvent.reason, TriggerEvent.duplicates)
@@ -56,31 +56,36 @@ class Rows(NamedTuple):
 
 
 def store_dags(api: Api, witness: Path) -> None:
-    """Store the DAGs, whose step writes down which event it has and in which run."""
-    command = f"{READ_UPTIME}; echo $EVENT $DAG_RUN_ID $uptime >>{witness}"
-    steps = f"params: {{EVENT: none}}\nsteps: [{{name: a, shell: sh, command: '{command}'}}]\n"
+    """Store the DAGs, whose step writes down which event or file it has, the size of the file, and the run."""
+    command = f"{READ_UPTIME}; echo $EVENT $SIZE $DAG_RUN_ID $uptime >>{witness}"
+    steps = f"params: {{EVENT: none, SIZE: 0}}\nsteps: [{{name: a, shell: sh, command: '{command}'}}]\n"
     for name, limit in ((PUSH, 1000), (ORDERED, 1)):
         api.store(name, f"maxActiveRuns: {limit}\n{steps}")
 
 
-def wait_until_settled(url: str) -> None:
-    """Wait until no event waits and no run is left. Raises NotInTimeError if nothing advances for a minute."""
-    seen, advanced = (-1, -1, -1), time.monotonic()
+def wait_until_settled(url: str, *, events: int = 0, stuck_seconds: float = _STUCK_SECONDS) -> None:
+    """Wait until there are so many events, none waits and no run is left.
+
+    Raises NotInTimeError if nothing advances for so long.
+    """
+    seen, advanced = (-1, -1, -1, -1), time.monotonic()
     while True:
         [row] = store.query(url, _OPEN)
-        found = (row.waiting, row.unfinished, row.runs)
-        if not row.waiting and not row.unfinished:
+        found = (row.waiting, row.unfinished, row.runs, row.events)
+        if not row.waiting and not row.unfinished and row.events >= events:
             return
         if found != seen:
             seen, advanced = found, time.monotonic()
-        elif time.monotonic() - advanced > _STUCK_SECONDS:
-            raise NotInTimeError(f"{row.waiting} events wait and {row.unfinished} runs are left, without an advance")
+        elif time.monotonic() - advanced > stuck_seconds:
+            raise NotInTimeError(
+                f"{row.waiting} of {row.events} events wait and {row.unfinished} runs are left, without an advance"
+            )
         time.sleep(_POLL_SECONDS)
 
 
 def find_violations(url: str, sent: Iterable[Sent], witness: Witness) -> Iterator[str]:
     """Compare a database with what its senders were answered, and examine it."""
-    yield from compare(_read(url), list(sent), [(words[0], words[1]) for words in witness.lines()])
+    yield from compare(read_rows(url), list(sent), [(words[0], words[2]) for words in witness.lines()])
     yield from invariants.find_violations(url)
 
 
@@ -103,7 +108,9 @@ def compare(rows: Rows, sent: Sequence[Sent], started: Sequence[tuple[str, str]]
     yield from _disorder([each for each in sent if each.event.hook == ORDERED], [name for name, _ in started])
 
 
-def _read(url: str) -> Rows:
+def read_rows(url: str) -> Rows:
+    """Read the events of a database with their runs."""
+
     def read(connection: ReadConnection) -> Rows:
         events = [EventRow(*row) for row in connection.execute(_events)]
         runs = [RunRow(*row) for row in connection.execute(_runs)]
