@@ -72,7 +72,8 @@ LIMITS = {
     # + 86: events of triggers in the doctor and in the metrics.
     # + 40: their pages, and the event that a run names.
     # + 368: webhooks of Dagu that keep token and address (tokens and requests 160, import 190).
-    "lines": Limit(91_561, goal=67_000),
+    # + 11: how many events of a trigger may start, counted once a second.
+    "lines": Limit(91_572, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
@@ -54,6 +55,7 @@ class TriggerDispatcher:
         self._now = now
         self._queues_enabled = queues_enabled
         self._turns = asyncio.Semaphore(_AT_A_TIME)
+        self._rooms = Rooms()
         self._pause = _POLL_SECONDS
         self._loop = BackgroundLoop(
             "triggers",
@@ -88,10 +90,7 @@ class TriggerDispatcher:
         if waits_for(trigger, queues_enabled=self._queues_enabled):
             return
         async with self._turns:
-            queued, active = await self._database.read_inline(events.count_runs, trigger.id)
-            room = min(trigger.max_waiting - queued, _MOST_EVENTS)
-            if trigger.collapse:
-                room = await self._collapse(trigger, active)
+            room = min(await self._find_room(trigger), _MOST_EVENTS)
             if room <= 0:
                 self._pause = min(self._pause, _FULL_SECONDS)  # nothing says when a run has left the queue
                 return
@@ -102,6 +101,16 @@ class TriggerDispatcher:
                 await self._start(trigger, event.id)
             if len(waiting) == room:
                 self.wake()
+
+    async def _find_room(self, trigger: TriggerRow) -> int:
+        """Return how many events of a trigger may start."""
+        if (room := self._rooms.get(trigger.id)) is not None and not trigger.collapse:
+            return room
+        queued, active = await self._database.read_inline(events.count_runs, trigger.id)
+        if trigger.collapse:
+            return await self._collapse(trigger, active)
+        self._rooms.put(trigger.id, trigger.max_waiting - queued)
+        return trigger.max_waiting - queued
 
     async def _collapse(self, trigger: TriggerRow, active: int) -> int:
         """Let the newest event supersede the older ones; returns how many may start: one while no run is there."""
@@ -122,6 +131,7 @@ class TriggerDispatcher:
         try:
             await self._enqueue(trigger, event)
             self._metrics.count_events(events.STARTED)
+            self._rooms.take(trigger.id)
         except EventSettledError:
             return
         except (DatabaseUnavailable, UnavailableError):
@@ -145,6 +155,30 @@ class TriggerDispatcher:
         bury = partial(events.settle, event_id=event.id, state=events.DEAD, reason=reason, at=self._now())
         if await self._database.write(bury):
             self._metrics.count_events(events.DEAD)
+
+
+class Rooms:
+    """How many events of each trigger may start: what was counted within the last second, less those started since.
+
+    A count reads all queued runs, 15,000 in 13 ms, and would be made for nearly every event.
+    """
+
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._counted: dict[int, tuple[int, float]] = {}
+
+    def get(self, trigger: int) -> int | None:
+        """Return the room of a trigger, or None if it has to be counted again."""
+        room, at = self._counted.get(trigger, (0, -_FULL_SECONDS))
+        return room if self._seconds() - at < _FULL_SECONDS else None
+
+    def put(self, trigger: int, room: int) -> None:
+        self._counted[trigger] = (room, self._seconds())
+
+    def take(self, trigger: int) -> None:
+        """Remember that an event has started."""
+        room, at = self._counted.get(trigger, (0, -_FULL_SECONDS))
+        self._counted[trigger] = (room - 1, at)
 
 
 def waits_for(trigger: TriggerRow, *, queues_enabled: bool) -> str:
