@@ -286,7 +286,7 @@ SUBJECTS = {
     ),
     "FB1": Subject(
         "a fault at every commit about an event",
-        "the server is killed before and after every commit from a request to the end of its run",
+        "the server is killed before and after every commit from a request to the end of the run that follows its run",
         (
             "points, killed before it",
             "points, killed after it",

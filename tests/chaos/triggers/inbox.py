@@ -19,7 +19,7 @@ from tests.process import invariants, store
 from tests.process.server import Api
 from tests.process.waiting import NotInTimeError
 
-PUSH, ORDERED = "push", "ordered"  # DAGs
+PUSH, ORDERED, REPORT = "push", "ordered", "report"  # DAGs; the last one follows another
 WAITING = "SELECT count(*) AS number FROM trigger_events WHERE state = 'waiting'"
 _OPEN = f"""
 SELECT ({WAITING}) AS waiting, (SELECT count(*) FROM runs WHERE finished_at IS NULL) AS unfinished,
@@ -56,10 +56,10 @@ class Rows(NamedTuple):
 
 
 def store_dags(api: Api, witness: Path) -> None:
-    """Store the DAGs, whose step writes down which event or file it has, the size of the file, and the run."""
-    command = f"{READ_UPTIME}; echo $EVENT $SIZE $DAG_RUN_ID $uptime >>{witness}"
-    steps = f"params: {{EVENT: none, SIZE: 0}}\nsteps: [{{name: a, shell: sh, command: '{command}'}}]\n"
-    for name, limit in ((PUSH, 1000), (ORDERED, 1)):
+    """Store the DAGs, whose step writes down which event, file or run it has, the size of the file, and its run."""
+    for name, limit, has in ((PUSH, 1000, "$EVENT"), (ORDERED, 1, "$EVENT"), (REPORT, 1000, "$UPSTREAM_RUN_ID")):
+        command = f"{READ_UPTIME}; echo {has} $SIZE $DAG_RUN_ID $uptime >>{witness}"
+        steps = f"params: {{EVENT: none, SIZE: 0}}\nsteps: [{{name: a, shell: sh, command: '{command}'}}]\n"
         api.store(name, f"maxActiveRuns: {limit}\n{steps}")
 
 
