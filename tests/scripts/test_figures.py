@@ -91,9 +91,7 @@ BENCH_COMMANDS = {BENCHES: bench, CAPACITY: measure, HOOKS: hooks}
 def test_the_command_of_each_benchmark_is_one_that_is_accepted(size: str) -> None:
     for planned in BENCH_PLAN:
         for part in planned.parts(size):
-            BENCH_COMMANDS[planned.module].make_context(
-                "benches", [*part.words, "--result", "x"]
-            )
+            BENCH_COMMANDS[planned.module].make_context("benches", [*part.words, "--result", "x"])
 
 
 # -- result files ------------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ test("states and kinds have a look, also those of later versions", () => {
     word({ enabled: true, state: "ok" }), word({ enabled: true, state: "unused" }),
   ], ["disabled", "failing", "ok", "unused"]);
   for (const { kind } of KINDS) assert.notEqual(lookOfKind(kind).icon, "unknown");
-  assert.equal(lookOfKind("trigger").word, "trigger");
+  assert.equal(lookOfKind("later").word, "later");
   for (const { url, secret, to } of Object.values(TYPES).filter(({ what }) => what !== TYPES.mail.what))
     assert.ok(url || secret || to, "a type without a field leads nowhere");
 });
