@@ -247,6 +247,23 @@ async def test_an_event_is_discarded_and_a_viewer_is_offered_neither_that_nor_it
         assert visitor.complaints == []
 
 
+async def test_an_alert_about_a_dead_event_leads_to_its_trigger(browser: Browser, own: Site, push: str) -> None:
+    channel = {"name": "ops", "type": "webhook", "url": "http://127.0.0.1:9/hook", "enabled": False}
+    own.send("POST", "/alert-channels", channel)
+    own.send("POST", "/alert-rules", {"name": "dead", "match": ["*"], "on": ["trigger"], "to": ["ops"]})
+    _settled(own, _send(own, b"no JSON"), "dead")
+    wait_for("an alert", lambda: own.send("GET", "/alerts")["alerts"])
+    async with _visit(browser, own, "viewer") as visitor:
+        page = await visitor.open("/alerts")
+        row = page.get_by_role("row").filter(has_text="dead event")
+        await expect(row).to_contain_text("the body is not JSON")
+        await row.get_by_role("link", name=push, exact=True).click()
+        await expect(page.get_by_role("heading", level=1, name=push)).to_be_visible()
+        assert visitor.complaints == []
+    for path in ("/alert-rules/dead", "/alert-channels/ops"):
+        own.send("DELETE", path)
+
+
 async def test_an_event_whose_body_is_gone_says_so(browser: Browser, own: Site, push: str) -> None:
     event = _settled(own, _send(own, {"after": "4f1c"}), "started")
     with closing(sqlite3.connect(own.program.database_url.removeprefix("sqlite:///"))) as file, file:

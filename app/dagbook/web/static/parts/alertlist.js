@@ -10,8 +10,8 @@ import { FormDialog } from "./form.js";
 import { Menu } from "./menu.js";
 import { Receipts, useLater } from "./receipts.js";
 
-/** The pages of what is no DAG. @type {Record<string, string>} */
-const PLACES = { queue: "/queues", service: "/workers", trigger: "/triggers" };
+/** The pages of what is no DAG, by its name. @type {Record<string, (name: string) => string | string[]>} */
+const PLACES = { queue: () => "/queues", service: () => "/workers", trigger: (name) => ["triggers", name] };
 
 /**
  * Reload alerts when one of their messages may have been sent.
@@ -49,7 +49,7 @@ function Row({ alert, onAsk }) {
   const { kind, subject, subjectKind, count, lastDagRunId: runId, acknowledgedBy: by, closedAt, told, note } = alert;
   const isOfDag = subjectKind === "dag";
   const page = isOfDag ? href(runId ? pageOf({ name: subject, runId }) : ["dags", subject])
-    : PLACES[subjectKind] && href(PLACES[subjectKind]);
+    : PLACES[subjectKind] && href(PLACES[subjectKind](subject));
   const look = lookOfKind(kind);
   const { text, tone } = toldText(told);
   const items = [
