@@ -138,6 +138,22 @@ async def test_a_replay_runs_the_revision_that_it_names_else_the_current_one(sce
         assert (refused.status_code, "revision" in refused.text) == (status, True), refused.text
 
 
+async def test_a_replay_of_a_revision_that_is_redacted_meanwhile_is_dead(scene: TriggerScene) -> None:
+    await scene.trigger()
+    await scene.finished(await scene.accepted())
+    await save(scene, OPEN)
+    await scene.ok("POST", "/triggers/push/pause")
+    (event,) = await scene.events()
+    await scene.ok("POST", path_of(event, "/replay"), revision=1)
+    await scene.ok("POST", "/dags/build/revisions/1/redact")
+    await scene.ok("POST", "/triggers/push/resume")
+    _, dead = await scene.until_settled()
+    reason = "the revision 1 of the DAG build was redacted"
+    assert (dead["state"], dead["reason"]) == ("dead", reason)
+    refused = await scene.client.post(path_of(event, "/replay"), json={"revision": 1})
+    assert (refused.status_code, refused.json()["message"]) == (400, f"revision: {reason}")
+
+
 async def test_a_dry_replay_has_the_plan_and_stores_nothing(scene: TriggerScene) -> None:
     event = await dead(scene)
     await save(scene, OPEN)

@@ -7,9 +7,10 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.models import Dag, Run, Trigger, TriggerEvent
 from dagbook.db.models.run import IS_ACTIVE
-from dagbook.db.models.trigger import IS_WAITING, TRIGGER_KINDS
+from dagbook.db.models.trigger import IS_WAITING
 from dagbook.db.repositories.invariants.check import RUN, Check, a_server_works, ago
 
+_WORDS = ("webhook", "file", "sftp", "http", "run")  # what runs of triggers are started by
 _other = aliased(TriggerEvent)
 _has_active_run = exists().where(Run.id == _other.run_id, _other.trigger_id == Trigger.id, IS_ACTIVE)
 
@@ -20,7 +21,7 @@ CHECKS = (
         broken=select(*RUN)
         .join(TriggerEvent, TriggerEvent.id == Run.run_id)
         .where(
-            Run.trigger.in_(TRIGGER_KINDS),
+            Run.trigger.in_(_WORDS),
             Run.root_id.is_(None),
             or_(TriggerEvent.run_id.is_(None), TriggerEvent.run_id != Run.id),
         ),
