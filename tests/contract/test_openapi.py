@@ -76,16 +76,17 @@ async def test_what_answers_without_a_body_documents_none(operations: list[tuple
         if any("content" not in answer for status, answer in operation["responses"].items() if status < "300")
     }
     removals = {"deleteDAG", "deleteUser", "revokeToken", "endSession", "deleteGroup"}
-    removals |= {"deleteSource", "deleteAlertChannel", "deleteAlertRule"}
+    removals |= {"deleteSource", "deleteAlertChannel", "deleteAlertRule", "deleteTrigger"}
     removals |= {"deleteGrant", "addGroupMember", "removeGroupMember"}
     runs = {"dequeueDAGRun", "retryDAGRun", "terminateDAGRun", "updateDAGRunStepStatus", "updateSubDAGRunStepStatus"}
     assert bodiless == removals | runs | {"renameDAG", "updateDAGSuspensionState", "moveQueueItem"}
 
 
 async def test_what_a_path_names_is_documented_as_missing(operations: list[tuple[str, str, Operation]]) -> None:
-    lists = {"listDAGRunsByName"}  # a name without runs has an empty list
+    others = {"listDAGRunsByName"}  # a name without runs has an empty list
+    others |= {"receiveEvent", "receiveEventByPut"}  # an unknown hook is answered as a wrong signature
     for method, path, operation in operations:
-        if "{" in path and operation["operationId"] not in lists:
+        if "{" in path and operation["operationId"] not in others:
             assert "404" in operation["responses"], (method, path)
 
 
