@@ -77,6 +77,11 @@ def _settled(site: Site, event: Any, state: str) -> str:
     return event_id
 
 
+def _write(site: Site, statement: str, *values: str) -> None:
+    with closing(sqlite3.connect(site.program.database_url.removeprefix("sqlite:///"))) as file, file:
+        file.execute(statement, values)
+
+
 def _short(event_id: str) -> str:
     """Return an id as pages show it."""
     return f"{event_id[:4]}…{event_id[-8:]}"
@@ -266,14 +271,38 @@ async def test_an_alert_about_a_dead_event_leads_to_its_trigger(browser: Browser
 
 async def test_an_event_whose_body_is_gone_says_so(browser: Browser, own: Site, push: str) -> None:
     event = _settled(own, _send(own, {"after": "4f1c"}), "started")
-    with closing(sqlite3.connect(own.program.database_url.removeprefix("sqlite:///"))) as file, file:
-        file.execute("UPDATE trigger_events SET body = NULL WHERE id = ?", (event,))
+    _write(own, "UPDATE trigger_events SET body = NULL WHERE id = ?", event)
     async with _visit(browser, own, "operator") as visitor:
         page = await visitor.open(f"/triggers/{push}/events/{event}")
         await expect(page.get_by_role("main")).to_contain_text("17 B, gone by now")
         replay = page.get_by_role("button", name="Replay")
         await expect(replay).to_be_disabled()
         await expect(replay).to_have_attribute("title", "Its body is gone")
+        assert visitor.complaints == []
+
+
+async def test_a_trigger_that_looks_at_files_says_how_often(browser: Browser, own: Site, push: str) -> None:
+    settings = json.dumps({"files": f"/srv/{MARKUP}/*.csv"})
+    _write(
+        own,
+        "UPDATE triggers SET kind = 'files', scheme = NULL, settings = ?, params = '{\"FILE\": \"item:path\"}', "
+        "every_seconds = 60, looks = 41, looked_at = created_at, next_look_at = created_at, host = 'alpha'",
+        settings,
+    )
+    async with _visit(browser, own, "manager") as visitor:
+        page = await visitor.open("/triggers")
+        await expect(page.get_by_role("row").filter(has_text=push)).to_contain_text("nothing new after 41 looks")
+        await _check_design(visitor, f"/triggers/{push}")
+        for text in (f"files: /srv/{MARKUP}/*.csv", "every 60 s on alpha", "FILE=item:path"):
+            await expect(page.get_by_role("main").locator("dl")).to_contain_text(text)
+        dialog = await _choose(page, "Edit")
+        await dialog.get_by_text("Queue and limits").click()
+        await expect(dialog.get_by_label("Queued runs")).to_have_value("1000")
+        for name in ("Id of an event", "Requests in a minute"):  # those of webhooks
+            await expect(dialog.get_by_label(name)).to_have_count(0)
+        await dialog.get_by_role("button", name="Cancel").click()
+        await page.get_by_role("main").get_by_role("button", name="More actions").click()
+        await expect(page.get_by_role("menuitem")).to_have_text(["Edit…", "Remove…"])
         assert visitor.complaints == []
 
 
@@ -317,7 +346,7 @@ async def test_events_of_a_paused_trigger_wait_until_it_is_resumed(
         await main.get_by_role("button", name="Pause").click()
         await expect(main.locator("dl")).to_contain_text("by operator")
         events = [_send(own, {"after": str(number)}) for number in range(2)]
-        await page.reload()
+        await visitor.open(f"/triggers/{push}")
         await expect(main.locator("tbody tr").filter(has_text="the trigger is paused")).to_have_count(2)
         await main.get_by_role("button", name="Resume").click()
         dialog = page.get_by_role("dialog", name="Resume push")

@@ -25,6 +25,8 @@ const EVENT_LOOKS = {
 };
 export const EVENT_STATES = Object.keys(EVENT_LOOKS);
 
+const LIMITS = ["perMinute", "maxBytes", "maxWaiting"];
+
 /** @param {Api.TriggerEvent} event */
 export const lookOfEvent = ({ state }) => EVENT_LOOKS[state];
 
@@ -100,9 +102,7 @@ export function triggerOf(fields) {
     filters: linesOf(filters),
     queue: text("queue"),
     priority: Number(text("priority")),
-    ...(text("perMinute") && { perMinute: Number(fields.perMinute) }),
-    ...(text("maxBytes") && { maxBytes: Number(fields.maxBytes) }),
-    ...(text("maxWaiting") && { maxWaiting: Number(fields.maxWaiting) }),
+    ...Object.fromEntries(LIMITS.filter(text).map((name) => [name, Number(text(name))])),
     collapse: collapse === "on",
   };
 }

@@ -3,11 +3,11 @@
 import { html, useState } from "../vendor/core.js";
 import { post, remove } from "../lib/api.js";
 import { bytes, plural } from "../lib/format.js";
-import { go, href } from "../lib/router.js";
+import { go, href, query } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { kindOf, paramLines } from "../lib/triggers.js";
-import { useApi } from "../lib/use-api.js";
-import { NotThere, Time, whenLoaded } from "../parts/basic.js";
+import { useApi, useReady } from "../lib/use-api.js";
+import { Loading, NotThere, Time, whenLoaded } from "../parts/basic.js";
 import { Choices, Confirm, FormDialog } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
@@ -23,15 +23,20 @@ export default function TriggerPage({ params: { name } }) {
   /** @type {Concerns} */
   const concerns = (change) => change.kind === "run" && !change.root && change.name === loaded.data?.dagName;
   const loaded = useApi(["triggers", name], {}, concerns);
+  const [state, cursor] = [query.value.get("state") ?? "", query.value.get("cursor")];
+  const events = useApi(["triggers", name, "events"], { state, cursor }, concerns);
   const isMoving = Boolean(loaded.data?.waiting && !loaded.data.waitsFor);
   usePolling(isMoving, loaded.reload);
+  usePolling(isMoving, events.reload);
+  if (!useReady(loaded, events)) return html`<${Loading} what="trigger" />`;
+  const reload = () => Promise.all([loaded.reload(), events.reload()]);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such trigger" error=${error}>
     <a href=${href("/triggers")}>All triggers</a><//>`;
-  return whenLoaded(loaded, "trigger", (trigger) => html`<${Head} trigger=${trigger} reload=${loaded.reload} />
-    <${TriggerEvents} trigger=${trigger} concerns=${concerns} isMoving=${isMoving} />`, missing);
+  return whenLoaded(loaded, "trigger", (trigger) => html`<${Head} trigger=${trigger} reload=${reload} />
+    <${TriggerEvents} trigger=${trigger} loaded=${events} state=${state} cursor=${cursor} />`, missing);
 }
 
-/** @param {{ trigger: Api.Trigger, reload: Reload }} props */
+/** @param {{ trigger: Api.Trigger, reload: () => Promise<unknown> }} props */
 function Head({ trigger, reload }) {
   const [asked, setAsked] = useState("");
   const close = () => setAsked("");

@@ -2,20 +2,19 @@
 
 import { html } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
-import { href, query, setQuery } from "../lib/router.js";
+import { href, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { EVENT_STATES, lookOfEvent } from "../lib/triggers.js";
-import { useApi } from "../lib/use-api.js";
 import { Empty, Id, Select, Status, Table, Time, whenLoaded } from "./basic.js";
-import { usePolling } from "./origin.js";
 
 const OPTIONS = [["", "any state"], ...EVENT_STATES.map((state) => [state, state])];
 
-/** @param {{ trigger: Api.Trigger, concerns: Concerns, isMoving: boolean }} props */
-export function TriggerEvents({ trigger, concerns, isMoving }) {
-  const [state, cursor] = [query.value.get("state") ?? "", query.value.get("cursor")];
-  const loaded = useApi(["triggers", trigger.name, "events"], { state, cursor }, concerns);
-  usePolling(isMoving, loaded.reload);
+/**
+ * `state` and `cursor` are those of the address.
+ * @param {{ trigger: Api.Trigger, loaded: import("../lib/use-api.js").Loading<Api.TriggerEvents>, state: string,
+ *   cursor: string | null }} props
+ */
+export function TriggerEvents({ trigger, loaded, state, cursor }) {
   const turn = (/** @type {string | null} */ to) => setQuery({ cursor: to }, { replace: false });
   return html`<div class="row"><h2>Events</h2><span class="grow"></span>
       <${Select} aria-label="State" value=${state} options=${OPTIONS}

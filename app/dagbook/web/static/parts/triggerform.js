@@ -25,10 +25,11 @@ export function TriggerForm({ trigger, dag = "", onClose, onDone }) {
   const [made, setMade] = useState(/** @type {Api.Trigger | null} */ (null));
   const open = (/** @type {Api.Trigger} */ { name }) => go(href(["triggers", name]));
   const save = async (/** @type {Fields} */ fields) => {
-    if (trigger) return patch(["triggers", trigger.name], triggerOf(fields)).then(onDone);
-    const secret = fields.secret.trim();
-    const added = await post("triggers",
-      { ...triggerOf(fields), name: fields.name.trim(), scheme, ...(secret && { secret }) });
+    const { dag: named, ...options } = triggerOf(fields);
+    if (trigger) return patch(["triggers", trigger.name],
+      { ...options, ...(named !== trigger.dag && { dag: named }) }).then(onDone);
+    const [name, secret] = [fields.name.trim(), fields.secret.trim()];
+    const added = await post("triggers", { ...options, dag: named, name, scheme, ...(secret && { secret }) });
     if (!added.secret) return open(added);
     setMade(added);
     return false;
@@ -48,15 +49,16 @@ export function TriggerForm({ trigger, dag = "", onClose, onDone }) {
     ${!trigger && html`<${SecretField} />`}
     <label>Params, one a line<textarea name="params" rows="2" placeholder="SHA=json:/after" spellcheck="false"
       defaultValue=${paramLines(params).join("\n")}></textarea>
-      <small>Without any the run has the variable <code>WEBHOOK_PAYLOAD</code>. <code>NAME!=…</code> has to be there
-      </small></label>
+      <small>${scheme && html`Without any the run has the variable <code>WEBHOOK_PAYLOAD</code>. `}
+        <code>NAME!=…</code> has to be there</small></label>
     <label>Filters, one a line<textarea name="filters" rows="2" placeholder="json:/ref = refs/heads/main"
       spellcheck="false" defaultValue=${filters.join("\n")}></textarea><small>All must hold</small></label>
     <details open=${hasLimits}><summary>Queue and limits</summary>
       <${Line} label="Queue" name="queue" placeholder="that of the DAG" defaultValue=${queue} />
       <${Count} label="Priority in it" name="priority" required defaultValue=${priority ?? 0} />
-      <${Count} label="Requests in a minute" name="perMinute" min="1" placeholder="120" defaultValue=${perMinute} />
-      <${Count} label="Bytes of a body" name="maxBytes" min="1" placeholder="1048576" defaultValue=${maxBytes} />
+      ${scheme && html`
+        <${Count} label="Requests in a minute" name="perMinute" min="1" placeholder="120" defaultValue=${perMinute} />
+        <${Count} label="Bytes of a body" name="maxBytes" min="1" placeholder="1048576" defaultValue=${maxBytes} />`}
       <${Count} label="Queued runs, beyond which events wait" name="maxWaiting" min="1" placeholder="1000"
         defaultValue=${maxWaiting} />
       <label class="inline"><input type="checkbox" name="collapse" defaultChecked=${collapse ?? false} />
