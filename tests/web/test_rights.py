@@ -12,7 +12,7 @@ from tests.web.site import Site
 
 RUN = (
     r"Start|Stop|Retry|Run again|Edit status|Remove.* from the queue|Resume|Suspend|Pause|Move|Clear$|Mark run"
-    r"|Acknowledge|Resend|Replay|Discard"
+    r"|Acknowledge|Resend|Replay"
 )
 WRITE = r"Save|Rename|Delete|New DAG|Restore|Add rule|Add webhook|Send (a )?test"
 ADMIN = r"Add user|Add channel|Clean up|Examine|Reset the password|Remove(?!.* from the queue)"
