@@ -194,6 +194,14 @@ async def test_a_key_of_a_sender_does_not_name_a_run(scene: Scene) -> None:
     assert (event["id"], event["key"][:7]) == (found["dagRunId"], "sha256/")
 
 
+async def test_a_replay_of_an_event_whose_sender_named_the_run_has_a_run_of_its_own(scene: Scene) -> None:
+    await scene.finished(await scene.started({"dagRunId": "r-1", "payload": {"a": 1}}), "other-name")
+    (event,) = await scene.events("build")
+    again = await scene.ok("POST", f"/triggers/build/events/{event['id']}/replay")
+    assert again["dagRunId"] == again["eventId"] != event["id"]
+    assert await (await scene.finished(again, "other-name")).log("show") == '{"a":1}'
+
+
 async def test_the_new_path_takes_the_token_and_the_payload_alone(scene: Scene) -> None:
     answer = await scene.client.post("/hooks/build", content=b'{"a": 1}', headers={"X-Trigger-Token": TOKEN})
     assert answer.status_code == 202

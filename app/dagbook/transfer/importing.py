@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.clock import now
@@ -20,6 +21,7 @@ from dagbook.runs.output.output_follower import StreamOptions
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import Masker
 from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.telemetry.metrics import RunMetrics
 from dagbook.transfer import settings_report
 from dagbook.transfer.conversion.converter import (
     Converted,
@@ -118,7 +120,8 @@ async def _import_webhooks(
     report.add(findings)
     database, known = context.database, None
     if database is not None:
-        known = Triggers(database, options.encrypter, now, options.max_body_bytes)
+        metrics = RunMetrics(CollectorRegistry())  # of a server, and nobody reads those of an import
+        known = Triggers(database, options.encrypter, metrics, now, options.max_body_bytes)
     report.add(await WebhookImport(context, known, new_dags).store(webhooks, report.webhooks))
 
 
