@@ -85,14 +85,15 @@ def _create_triggers() -> None:
         "priority:int per_minute:int max_bytes:int max_waiting:int collapse:bool together:bool=false "
         "every_seconds:int? next_look_at:time? baseline_at:time? looks:int=0 looked_at:time? problem:text? "
         "problem_since:time? lease_owner:text? lease_until:time? created_by:text? created_by_id:text? "
-        "created_by_token_id:text? created_at:time",
-        {"dag_id": "dags SET NULL"},
+        "created_by_token_id:text? created_at:time upstream_id:key?",
+        {"dag_id": "dags SET NULL", "upstream_id": "dags SET NULL"},
         {
             "name_length": "length(name) BETWEEN 1 AND 64",
             "kind_known": f"kind IN ({KINDS})",
             "scheme_known": f"scheme IS NULL OR scheme IN ({SCHEMES})",
             "scheme_of_webhooks": "(kind = 'webhook') = (scheme IS NOT NULL)",
             "every_of_looks": "every_seconds IS NULL OR (kind IN ('files', 'sftp', 'http') AND every_seconds >= 10)",
+            "upstream_of_after": "upstream_id IS NULL OR kind = 'after'",
             "rotation_ends": "(sealed_before IS NULL) = (sealed_before_until IS NULL)",
             "lease_ends": "(lease_owner IS NULL) = (lease_until IS NULL)",
             "paused_at_a_time": "paused_at IS NOT NULL OR paused_by IS NULL",
@@ -100,6 +101,7 @@ def _create_triggers() -> None:
         },
     )
     _index("ix_triggers_dag_id", "triggers", "dag_id")
+    _index("ix_triggers_upstream_id", "triggers", "upstream_id")
     _index("ix_triggers_next_look_at", "triggers", "next_look_at")
 
 

@@ -71,6 +71,22 @@ def test_options_are_changed_and_the_others_stay(build: Command, tmp_path: Path)
     assert (found["filters"], found["params"]) == ([], {})
 
 
+def test_a_trigger_that_follows_a_dag_is_added_and_changed(build: Command) -> None:
+    after = ("triggers", "add", "report", "--dag", "build", "--after", "build", "--param", "DAY=output:DAY")
+    added = build(*after, "--on", "failed", "--on", "aborted")
+    assert (added.status, added.out) == (
+        0,
+        "trigger report: build starts after each run of build that ends as failed or aborted\n",
+    )
+    row = build("triggers").out.splitlines()[1]
+    assert row.split() == ["report", "build", "after", "ready", "0", "0"]
+    assert build("triggers", "set", "report", "--on", "partial").status == 0
+    assert shown(build, "report")["settings"] == {"after": "build", "on": ["partial"]}
+    both = build("triggers", "add", "x", "--dag", "build", "--after", "build", "--webhook", "token")
+    assert (both.status, "Error: give either --webhook or --after\n" in both.err) == (1, True)
+    assert build("triggers", "add", "x", "--dag", "build").status == 1
+
+
 def test_a_trigger_is_paused_resumed_rotated_and_removed(build: Command, tmp_path: Path) -> None:
     before = build(*PUSH).out.split()[-1]
     assert build("triggers", "pause", "push").out == "paused the trigger push: its events wait\n"
@@ -88,7 +104,7 @@ def test_a_trigger_is_paused_resumed_rotated_and_removed(build: Command, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--param", "SHA"), "--param: 'SHA' is no mapping; write NAME=json:/a/b or NAME=header:X"),
+        (("--param", "SHA"), "--param: 'SHA' is no mapping; write NAME=json:/a/b, NAME=header:X or NAME=output:Y"),
         (("--param", "PATH=json:/a"), "params: PATH: programs read variables of such names"),
         (("--filter", "x"), "filters: 'x' is no filter"),
         (("--header", "X-Sig"), "settings: the scheme github knows where its signature is"),

@@ -178,3 +178,40 @@ async def test_changes_are_audited_and_events_are_not(staff: Staff) -> None:
     found = [each["action"] for each in entries if each["action"].startswith(("trigger", "run"))]
     assert found == ["trigger.secret", "trigger.create", "trigger.create"]
     assert secret not in (await staff.admin.get("/audit")).text
+
+
+async def test_who_follows_a_dag_sees_it_also_when_its_runs_end(people: People) -> None:
+    auth, person = people.server.services.accounts.auth, await people.add(Role.VIEWER)
+    await auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
+    await auth.access.create_grant(GrantRequest(user_id=person.id, role=Role.MANAGER, pattern="mine"), ROOT)
+    new = {"name": "mine", "dag": "mine", "kind": "after", "settings": {"after": "other"}}
+    async with AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(people.client((await people.add(Role.ADMIN)).token))
+        granted = await stack.enter_async_context(people.client(person.token))
+        for name in ("mine", "other"):
+            assert (await admin.post("/dags", json={"name": name, "spec": SHOW})).status_code == 201
+        texts = [
+            (await granted.post("/triggers", json=new | {"settings": {"after": name}})).json()["message"]
+            for name in ("other", "nothing")
+        ]
+        assert texts == [f"settings.after: there is no DAG named {name!r}" for name in ("other", "nothing")]
+
+        view = await auth.access.create_grant(GrantRequest(user_id=person.id, role=Role.VIEWER, pattern="other"), ROOT)
+        assert (await granted.post("/triggers", json=new)).status_code == 201
+
+        async def events(number: int) -> list[str]:
+            assert (await admin.post("/dags/other/start", json={})).is_success
+
+            async def settled() -> list[str] | None:
+                found = (await admin.get("/triggers/mine/events")).json()["events"]
+                texts = [f"{each['state']}: {each.get('reason', '')}" for each in found]
+                return texts if len(found) == number and "waiting: " not in texts else None
+
+            return await wait_until(settled)
+
+        assert await events(1) == ["started: "]
+        await auth.access.remove_grant(view.id, ROOT)
+        newest, _ = await events(2)
+        assert newest.startswith(f"dead: {person.name}, who has added this trigger, may not see the DAG other any more")
+        assert code_of(await granted.patch("/triggers/mine", json={"params": {"A": "output:A"}})) == HIDDEN
+        assert (await admin.patch("/triggers/mine", json={"params": {"A": "output:A"}})).is_success

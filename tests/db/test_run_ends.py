@@ -10,6 +10,7 @@ from sqlalchemy import select
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import Alert, AlertEvent, AlertRule
 from dagbook.db.repositories.runs import run_ends
+from dagbook.db.repositories.runs.run_ends import RunEnd
 from dagbook.db.repositories.runs.run_rows import NewApproval
 from dagbook.db.repositories.runs.run_writes import Fence, Transition
 from dagbook.engine.status import RunStatus
@@ -28,20 +29,24 @@ def end(connection: WriteConnection, status: RunStatus, error: str = "", **run: 
     if "root_id" not in run:
         add_definition(connection)
     key = add_run(connection, **run)
-    run_ends.add_forced(connection, Fence(key, 1, 1), status, error, NOW)
+    forced(connection, key, status, error)
     return key
+
+
+def forced(connection: WriteConnection, key: int, status: RunStatus, error: str = "", attempt: int = 1) -> None:
+    run_ends.add_forced(connection, RunEnd(fence=Fence(key, attempt, 1), status=status, errors=error, at=NOW))
 
 
 async def test_the_end_of_a_root_run_is_an_event_once(database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         add(connection, AlertRule, **RULE)
         key = end(connection, FAILED, "exit status 1\nthe end of its output")
-        run_ends.add_forced(connection, Fence(key, 1, 1), FAILED, "again", NOW)
+        forced(connection, key, FAILED, "again")
         assert found(connection) == [(f"run/{key}/1", "failed", "etl", 1, {"error": "exit status 1"})]
-        run_ends.add_forced(connection, Fence(key, 2, 1), RunStatus.ABORTED, "x" * 999, NOW)
+        forced(connection, key, RunStatus.ABORTED, "x" * 999, attempt=2)
         assert found(connection)[1][1:] == ("aborted", "etl", 2, {"error": "x" * 300})
         child = add_run(connection, run_id="two", root_id=key, parent_id=key)
-        run_ends.add_forced(connection, Fence(child, 1, 1), FAILED, "", NOW)
+        forced(connection, child, FAILED)
         assert len(found(connection)) == 2
 
     await rehearse(database, work)

@@ -51,6 +51,16 @@ def events(*rows: dict[str, Any], then: str = "") -> Rows:
     return work
 
 
+def follows(**values: Any) -> Rows:
+    """Add a trigger that follows a DAG."""
+
+    def work(connection: WriteConnection) -> None:
+        add_definition(connection)
+        trigger(upstream_id=add_dag(connection), **values)(connection)
+
+    return work
+
+
 def twice(connection: WriteConnection) -> None:
     trigger()(connection)
     trigger()(connection)
@@ -72,6 +82,7 @@ STARTED = "state = 'started', settled_at = received_at, run_id = :run"
         trigger(kind="files", scheme=None, every_seconds=9),
         trigger(sealed_before=b"x"),
         trigger(paused_by="x"),
+        follows(),
         trigger(per_minute=0),
         events({"state": "lost"}),
         events({"state": "dead"}),
@@ -99,6 +110,7 @@ async def test_what_must_not_be_is_refused(database: Database, work: Rows) -> No
     "work",
     [
         trigger(kind="files", scheme=None, every_seconds=10),
+        follows(kind="after", scheme=None),
         events({}, {"id": "e2", "key": "k2"}),
         events({"body_hash": None}, {"id": "e2", "key": "k2", "body_hash": None}),
         events({}, then=STARTED),

@@ -183,6 +183,24 @@ def test_the_end_of_a_run_on_a_worker_is_routed_by_a_server_at_once(server: Prog
     assert store.query(server.database_url, late) == []
 
 
+@pytest.mark.usefixtures("workers")
+def test_the_end_of_a_run_on_a_worker_starts_the_run_that_follows_it_at_once(server: Program) -> None:
+    client = server.api.client
+    for name, spec in (("load", FAILING), ("report", "steps: []\n")):
+        client.post("/dags", json={"name": name, "spec": spec}).raise_for_status()
+    settings = {"after": "load", "on": ["failed"]}
+    trigger = {"name": "report", "dag": "report", "kind": "after", "settings": settings}
+    client.post("/triggers", json=trigger).raise_for_status()
+    client.post("/dags/load/start", json={}).raise_for_status()
+
+    def states() -> list[str]:
+        return [each["state"] for each in client.get("/triggers/report/events").raise_for_status().json()["events"]]
+
+    wait_for("a run that follows", lambda: states() == ["started"])
+    late = "SELECT 1 FROM trigger_events WHERE settled_at - received_at > interval '3 s'"  # a server looks every 5 s
+    assert store.query(server.database_url, late) == []
+
+
 def wait_until_running(server: Program, name: str) -> None:
     wait_for("a running step", lambda: server.api.run(name, name=name)["statusLabel"] == "running")
 
@@ -224,6 +242,11 @@ _REFUSED = (
     "UPDATE alert_deliveries SET channel_id = 1",
     "DELETE FROM alert_deliveries",
     "UPDATE alerts SET closed_at = now()",
+    "SELECT sealed FROM triggers",
+    "UPDATE triggers SET upstream_id = NULL",
+    "SELECT body FROM trigger_events",
+    "UPDATE trigger_events SET state = 'dead'",
+    "DELETE FROM trigger_events",
     "CREATE TABLE mine (a int)",
     "ALTER TABLE audit DISABLE TRIGGER ALL",
     "SELECT setval('audit_id_seq', 1)",

@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from dagbook import __version__
 from dagbook.accounts.auth_setup import check_strength, find_provider, requires_authentication
+from dagbook.alerts import delivery
 from dagbook.alerts.configured import Configuration, Configured, read_channels, read_rules
-from dagbook.alerts.delivery import NOTIFICATION
 from dagbook.api.middleware.host_check import is_loopback
 from dagbook.auth.audit_context import Actor
 from dagbook.clock import now
-from dagbook.db.database import ALERTS, Database
+from dagbook.db.database import ALERTS, TRIGGERS, Database
 from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.db.repositories.sources import NewSource
 from dagbook.engine.admission import Labels
@@ -38,6 +38,7 @@ from dagbook.settings import Settings, SettingsError
 from dagbook.settings.alerts import AlertEntry
 from dagbook.sources.places import check_source
 from dagbook.sources.signatures import check_secret
+from dagbook.triggers import dispatch
 from dagbook.unix import unix_accounts
 from dagbook.unix.unix_accounts import AccountError
 
@@ -288,8 +289,9 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
         if database.notifications is not None:
             notify = database.notifications.notify
             database.notifications.listen(CHANNEL, lambda: active_runs.changed.notify(OFFERS))
-            # Servers route the events of alerts that this worker stores.
-            database.on_commit(lambda changed: notify(NOTIFICATION) if ALERTS in changed else None)
+            # Servers route the events of alerts, and start those of triggers, that this worker stores.
+            database.on_commit(lambda changed: notify(delivery.NOTIFICATION) if ALERTS in changed else None)
+            database.on_commit(lambda changed: notify(dispatch.NOTIFICATION) if TRIGGERS in changed else None)
         try:
             yield supervisor
         finally:

@@ -34,12 +34,14 @@ from dagbook.runs.service.run_service import EventSettledError, RunService
 from dagbook.spec.params.param_text import GivenParams
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import values
+from dagbook.triggers.after import AFTER, read_upstream
 from dagbook.triggers.values import QUICK_BYTES, Message, UnusableError
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS, _FULL_SECONDS, _BACK_OFF_SECONDS = 5.0, 1.0, 1.0
 _AT_A_TIME = 8  # triggers
 _MOST_EVENTS = 50  # of a trigger in a round
+NOTIFICATION = "dagbook_triggers"  # from workers that store events to the servers of a database
 NO_DAG = "the DAG was deleted"
 
 
@@ -71,9 +73,13 @@ class TriggerDispatcher:
     def start(self) -> None:
         """Start with a round at once: an earlier process may have left something."""
         self._loop.start(0.0)
+        if self._database.notifications is not None:
+            self._database.notifications.listen(NOTIFICATION, self.wake)
 
     async def stop(self) -> None:
         """Stop after the active round; harmless without a start."""
+        if self._database.notifications is not None:
+            await self._database.notifications.unlisten(NOTIFICATION)
         await self._loop.stop()
 
     async def run_once(self) -> None:
@@ -143,11 +149,12 @@ class TriggerDispatcher:
             await self._bury(event, f"the run could not be started: {error}")
 
     async def _enqueue(self, trigger: TriggerRow, event: TriggerEventRow) -> None:
-        def make_start() -> StartOptions:
-            return replace(start_of(trigger, event.id, message_of(event), event.actor), run_id=event.run_name)
+        message = await read_message(self._database, trigger, event)
 
-        is_quick = event.body_bytes <= QUICK_BYTES
-        start = make_start() if is_quick else await asyncio.to_thread(make_start)
+        def make_start() -> StartOptions:
+            return replace(start_of(trigger, event.id, message, event.actor), run_id=event.run_name)
+
+        start = make_start() if event.body_bytes <= QUICK_BYTES else await asyncio.to_thread(make_start)
         await self._run_service.enqueue_stored(await read_dag(self._database, trigger, event.revision), start)
 
     async def _bury(self, event: TriggerEventRow, reason: str) -> None:
@@ -223,6 +230,13 @@ async def read_dag(database: Database, trigger: TriggerRow, revision: int | None
         return replace(dag, revision=revision, definition_hash=found.definition_hash, spec=found.spec)
 
     return await database.read_inline(read)
+
+
+async def read_message(database: Database, trigger: TriggerRow, event: TriggerEventRow) -> Message:
+    """Return what an event consists of; raises UnusableError."""
+    if trigger.kind == AFTER:
+        return await database.read(read_upstream, trigger, event)
+    return message_of(event) if event.body_bytes <= QUICK_BYTES else await asyncio.to_thread(message_of, event)
 
 
 def message_of(event: TriggerEventRow) -> Message:

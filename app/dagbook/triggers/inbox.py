@@ -21,7 +21,7 @@ from dagbook.runs.model import PlannedRun, StartOptions
 from dagbook.runs.service.run_service import RunService
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import values
-from dagbook.triggers.dispatch import message_of, read_dag, start_of
+from dagbook.triggers.dispatch import read_dag, read_message, start_of
 from dagbook.triggers.intake import judge
 from dagbook.triggers.requests import ReplayEvent, SampleEvent, WebhookSettings
 from dagbook.triggers.values import QUICK_BYTES, Message, UnusableError
@@ -59,7 +59,11 @@ class Inbox:
     async def preview(self, trigger: TriggerRow, event: TriggerEventRow, revision: int | None) -> Trial:
         """Return what a replay of an event would start; nothing is stored. Raises AppError."""
         _check_replay(event)
-        return await self._try(trigger, message_of(event), revision, str)  # filters are not asked again
+        try:
+            message = await read_message(self._database, trigger, event)
+        except UnusableError as error:
+            return Trial(problem=str(error))
+        return await self._try(trigger, message, revision, str)  # filters are not asked again
 
     async def _try(
         self, trigger: TriggerRow, message: Message, revision: int | None, find_filter: Callable[[], str]

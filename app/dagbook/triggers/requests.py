@@ -14,12 +14,15 @@ _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Options of a webhook. All but ``key`` and ``dagu`` are of the scheme ``hmac``.
+    """Options of a webhook, all but ``key`` and ``dagu`` of the scheme ``hmac``, and of what follows a DAG.
 
     ``signed`` is what is signed, in which ``{body}`` and ``{time}`` stand for the body and for the header
     ``timeHeader``. ``key`` is where the body has the id of an event, such as ``json:/id``. ``repeats`` admits the same
     signed body again, which is else the same event. ``dagu`` is of imported webhooks alone, and stays: they
     take requests at the path of Dagu 1.30, too.
+
+    ``after`` is the file name of the DAG whose runs are followed, and ``on`` how these have to end: ``succeeded``, if
+    that is missing.
     """
 
     header: _Text = ""
@@ -30,6 +33,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     repeats: bool = False
     key: _Text = ""
     dagu: bool = False
+    after: _Text = ""
+    on: Annotated[tuple[Literal["succeeded", "partial", "failed", "aborted"], ...], Meta(max_length=4)] = ()
 
 
 class ChangeTrigger(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,7 +59,7 @@ class ChangeTrigger(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NewTrigger(ChangeTrigger, frozen=True, kw_only=True, rename="camel"):
-    """A trigger to add: a webhook with a scheme."""
+    """A trigger to add: a webhook with a scheme, or one that follows a DAG, of the kind after."""
 
     name: str
     dag: str

@@ -24,10 +24,12 @@ from dagbook.identifiers import check_queue, shorten
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import requests, schemes
+from dagbook.triggers.after import AFTER, check_after
 from dagbook.triggers.requests import ChangeTrigger, WebhookSettings
 from dagbook.triggers.values import Filter, Pointer, check_params
 
 WEBHOOK, TOKEN, HMAC = "webhook", "token", "hmac"
+KINDS = (WEBHOOK, AFTER)
 SCHEMES = (TOKEN, "standard", "github", "gitlab", "stripe", HMAC)
 MAX_BYTES = 1 << 20  # of a body, unless the trigger says otherwise
 _PER_MINUTE, _MAX_WAITING, _MOST_TRIGGERS = 120, 1_000, 1_000
@@ -73,28 +75,37 @@ class Triggers:
         return row
 
     async def add(
-        self, new: requests.NewTrigger, dag: DagRow, actor: Actor, *, hashed: str = "", is_paused: bool = False
+        self,
+        new: requests.NewTrigger,
+        dag: DagRow,
+        actor: Actor,
+        upstream: DagRow | None = None,
+        *,
+        hashed: str = "",
+        is_paused: bool = False,
     ) -> tuple[ListedTrigger, str]:
         """Store a trigger, and return it with the secret that was made for it, if any, which is not shown again.
 
-        Of an imported one there is the bcrypt hash of its token instead. Raises BadRequestError and AlreadyExistsError.
+        ``upstream`` is the DAG whose runs it follows. Of an imported one there is the bcrypt hash of its token instead
+        of a secret. Raises BadRequestError and AlreadyExistsError.
         """
         if not is_trigger_name(new.name):
             raise BadRequestError(f"name: {shorten(new.name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
-        if new.kind != WEBHOOK:
-            raise BadRequestError(f"kind: {shorten(new.kind)} is no kind of trigger; write {WEBHOOK}")
-        if new.scheme not in SCHEMES:
+        if new.kind not in KINDS:
+            raise BadRequestError(f"kind: {shorten(new.kind)} is no kind of trigger; write one of {', '.join(KINDS)}")
+        is_hook = new.kind == WEBHOOK
+        if is_hook and new.scheme not in SCHEMES:
             raise BadRequestError(f"scheme: {shorten(new.scheme)} is no scheme; write one of {', '.join(SCHEMES)}")
-        made = _make_secret(new.scheme) if new.secret is None and not hashed else ""
-        sealed = (
-            self._encrypt(new.name, hashed) if hashed else self._seal(new.name, new.scheme, made or new.secret or "")
-        )
-        at = self._now()
+        made = _make_secret(new.scheme) if is_hook and new.secret is None and not hashed else ""
+        at, sealed = self._now(), None
+        if is_hook:
+            given = made or new.secret or ""
+            sealed = self._encrypt(new.name, hashed) if hashed else self._seal(new.name, new.scheme, given)
         row = NewTrigger(
             name=new.name,
             dag_id=dag.id,
             kind=new.kind,
-            scheme=new.scheme,
+            scheme=new.scheme if is_hook else None,
             settings={"dagu": True} if hashed else {},
             params={},
             filters=(),
@@ -111,9 +122,10 @@ class Triggers:
             created_at=at,
             paused_at=at if is_paused else None,
             paused_by=actor.label if is_paused else None,
+            upstream_id=None if upstream is None else upstream.id,
         )
         row = self._changed(row, new)
-        created = _action(Action.TRIGGER_CREATE, row.name, None, _shown(row) | {"dag": dag.file_name})
+        created = _action(Action.TRIGGER_CREATE, row.name, None, _shown(row) | _names(dag, upstream))
         entry = actor.entry(created, row.created_at)
 
         def work(connection: WriteConnection) -> None:
@@ -126,8 +138,10 @@ class Triggers:
         await self._database.write(work)
         return await self.require(row.name), made
 
-    async def change(self, name: str, change: ChangeTrigger, dag: DagRow | None, actor: Actor) -> ListedTrigger:
-        """Change a trigger, maybe to start another DAG; with a new secret the old one is taken for a day, too.
+    async def change(
+        self, name: str, change: ChangeTrigger, dag: DagRow | None, actor: Actor, upstream: DagRow | None = None
+    ) -> ListedTrigger:
+        """Change a trigger, maybe to start or follow another DAG; with a new secret the old one is taken for a day.
 
         Raises AppError.
         """
@@ -135,11 +149,12 @@ class Triggers:
 
         def work(connection: WriteConnection) -> None:
             row = triggers.lock(connection, name) or _missing(name)
-            moved = row if dag is None else msgspec.structs.replace(row, dag_id=dag.id)
+            upstream_id = row.upstream_id if upstream is None else upstream.id
+            moved = msgspec.structs.replace(row, dag_id=row.dag_id if dag is None else dag.id, upstream_id=upstream_id)
             changed = self._changed(moved, change)
             names = [each for each in NewTrigger.__struct_fields__ if getattr(changed, each) != getattr(row, each)]
             values = {each: getattr(changed, each) for each in names}
-            after = _shown(changed) | ({} if dag is None else {"dag": dag.file_name})
+            after = _shown(changed) | _names(dag, upstream)
             if change.secret is not None:
                 values |= self._rotated(row, change.secret)
                 after |= {"secret": "rotated"}
@@ -153,6 +168,8 @@ class Triggers:
     async def rotate(self, name: str, secret: str | None, actor: Actor) -> tuple[ListedTrigger, str]:
         """Give a trigger a secret of its sender, or make one and return it; the old one is taken for a day, too."""
         found = await self.require(name)
+        if found.scheme is None:
+            raise BadRequestError(f"the trigger {shorten(name)} has no secret: it is no webhook")
         made = _make_secret(found.scheme or TOKEN) if secret is None else ""
         entry = actor.entry(_action(Action.TRIGGER_SECRET, name, None, {"secret": "rotated"}), self._now())
 
@@ -252,14 +269,18 @@ class Triggers:
         settings = before if change.settings is None else change.settings
         if settings.dagu and not before.dagu:
             raise BadRequestError("settings.dagu: is of webhooks that were imported; leave it out")
-        settings = check_settings(row.scheme or "", msgspec.structs.replace(settings, dagu=before.dagu))
+        if row.kind == AFTER:
+            settings = check_after(change, settings, has_upstream=row.upstream_id is not None)
+        else:
+            settings = check_settings(row.scheme or "", msgspec.structs.replace(settings, dagu=before.dagu))
         params = row.params if change.params is None else change.params
         filters = row.filters if change.filters is None else change.filters
         check_params(params)
         for pointer in [Filter.read(each).pointer for each in filters] + [
             Pointer.read(each, "params") for each in params.values()
         ]:
-            _check_pointer(pointer, settings)
+            if row.kind == WEBHOOK:
+                _check_pointer(pointer, settings)
         max_bytes = _chosen(change.max_bytes, row.max_bytes)
         if max_bytes > self._most_bytes:
             raise BadRequestError(f"maxBytes: this server takes {self._most_bytes} at most (max_body_bytes)")
@@ -286,6 +307,8 @@ def is_trigger_name(text: str) -> bool:
 
 def check_settings(scheme: str, given: WebhookSettings) -> WebhookSettings:
     """Return the options of a webhook, with what ``hmac`` signs; raises BadRequestError."""
+    if given.after or given.on:
+        raise BadRequestError("settings: a webhook follows no DAG; leave after and on out")
     if scheme not in (TOKEN, HMAC) and given.key:
         raise BadRequestError(f"settings.key: the scheme {scheme} has ids of its own; leave it out")
     if given.key and Pointer.read(given.key, "settings.key").kind != "json":
@@ -341,6 +364,11 @@ def _shown(row: NewTrigger) -> dict[str, object]:
     """Return what is recorded of a trigger: no secret."""
     names = ("kind", "scheme", "settings", "params", "filters", "queue", "priority", "per_minute", "max_bytes")
     return {name: getattr(row, name) for name in (*names, "max_waiting", "collapse")}
+
+
+def _names(dag: DagRow | None, upstream: DagRow | None) -> dict[str, object]:
+    named = {"dag": dag, "after": upstream}
+    return {name: each.file_name for name, each in named.items() if each is not None}
 
 
 def _action(action: Action, name: str, before: Values, after: Values) -> AuditAction:

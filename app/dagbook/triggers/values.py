@@ -64,6 +64,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     content_type: str = ""
     item: Mapping[str, Json] = {}
     outputs: Mapping[str, str] = {}
+    variables: tuple[Pair, ...] = ()  # of the run, beside those that each event gives
 
     @cached_property
     def document(self) -> Json:
@@ -171,7 +172,7 @@ def find_params(params: Mapping[str, str], message: Message) -> tuple[Pair, ...]
 
 def make_variables(name: str, event_id: str, message: Message, *, has_mapping: bool) -> tuple[Pair, ...]:
     """Return the variables of the run of an event."""
-    found = [Pair("TRIGGER_NAME", name), Pair("TRIGGER_EVENT_ID", event_id)]
+    found = [Pair("TRIGGER_NAME", name), Pair("TRIGGER_EVENT_ID", event_id), *message.variables]
     if has_mapping or message.body is None:
         return tuple(found)
     try:

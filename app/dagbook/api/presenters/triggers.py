@@ -13,9 +13,12 @@ from dagbook.db.repositories.triggers import events
 from dagbook.db.repositories.triggers.events import Received, TriggerEventRow
 from dagbook.db.repositories.triggers.triggers import ListedTrigger
 from dagbook.triggers import values
+from dagbook.triggers.after import AFTER
 from dagbook.triggers.dispatch import message_of, waits_for
 from dagbook.triggers.inbox import Trial
-from dagbook.triggers.values import UnusableError
+from dagbook.triggers.values import Message, UnusableError
+
+_UPSTREAM_GONE = "the DAG that it follows was deleted"
 
 
 def present_trigger(row: ListedTrigger, zone: tzinfo, *, queues_enabled: bool, hooks: str) -> Trigger:
@@ -25,6 +28,8 @@ def present_trigger(row: ListedTrigger, zone: tzinfo, *, queues_enabled: bool, h
         row,
         zone,
         dag=or_unset(row.file_name),
+        settings={**({"after": row.upstream} if row.upstream else {}), **row.settings},
+        problem=or_unset(row.problem or (_UPSTREAM_GONE if row.kind == AFTER and row.upstream is None else "")),
         waits_for=or_unset(waits_for(row, queues_enabled=queues_enabled)),
         path=f"{hooks}/{row.name}" if row.scheme else UNSET,
         may_change=False,
@@ -32,13 +37,16 @@ def present_trigger(row: ListedTrigger, zone: tzinfo, *, queues_enabled: bool, h
     )
 
 
-def present_event(row: TriggerEventRow, trigger: ListedTrigger, zone: tzinfo, *, queues_enabled: bool) -> TriggerEvent:
-    """Return an event as clients see it, without its body."""
+def present_event(
+    row: TriggerEventRow, trigger: ListedTrigger, zone: tzinfo, *, queues_enabled: bool, upstream: Message | None = None
+) -> TriggerEvent:
+    """Return an event as clients see it, without its body; ``upstream`` is what the run that it follows has given."""
     waits = waits_for(trigger, queues_enabled=queues_enabled) if row.state == events.WAITING else ""
     params: dict[str, str] | UnsetType = UNSET
-    if row.body is not None:
+    if row.body is not None or upstream is not None:
         with suppress(UnusableError):
-            params = {pair.name: pair.value for pair in values.find_params(trigger.params, message_of(row))}
+            message = upstream or message_of(row)
+            params = {pair.name: pair.value for pair in values.find_params(trigger.params, message)}
     return present_row(
         TriggerEvent,
         row,

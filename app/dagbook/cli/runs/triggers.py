@@ -15,7 +15,8 @@ from dagbook.cli.output import count_of, echo_bytes, print_table, report
 from dagbook.cli.transport import Mode
 
 _TRIGGERS = "/triggers"
-_SETTINGS = ("header", "prefix", "encoding", "time_header", "signed", "repeats", "key")
+_SETTINGS = ("header", "prefix", "encoding", "time_header", "signed", "repeats", "key", "after", "on")
+_ENDS = ["succeeded", "partial", "failed", "aborted"]
 _name = click.argument("name", metavar="NAME")
 _event_id = click.argument("event_id", metavar="ID")
 F = TypeVar("F", bound=Callable[..., object])
@@ -33,6 +34,7 @@ def _with_options(function: F) -> F:
         click.option("--max-waiting", type=int, metavar="N", help="Queued runs, beyond which events wait; 1000."),
         click.option("--collapse/--no-collapse", default=None, help="Of several events that wait, start the newest."),
         click.option("--secret-file", metavar="FILE", help="A secret that the sender has made; - reads stdin."),
+        click.option("--on", multiple=True, type=click.Choice(_ENDS), help="after: how these runs end; succeeded."),
         click.option("--key", metavar="POINTER", help="Where the body has the id of an event, as json:/id."),
         click.option("--header", metavar="NAME", help="hmac: the header of the signature."),
         click.option("--prefix", metavar="TEXT", help="hmac: what stands before the signature, as sha256=."),
@@ -69,7 +71,7 @@ def _in_json(name: str) -> str:
 def _pair(text: str) -> tuple[str, str]:
     name, equals, pointer = text.partition("=")
     if not equals:
-        raise click.UsageError(f"--param: {text!r} is no mapping; write NAME=json:/a/b or NAME=header:X")
+        raise click.UsageError(f"--param: {text!r} is no mapping; write NAME=json:/a/b, NAME=header:X or NAME=output:Y")
     return name, pointer
 
 
@@ -109,20 +111,24 @@ async def show(api: Api, *, name: str) -> None:
 @triggers.command(example="dagbook triggers add push --dag build --webhook github --param SHA=json:/after")
 @_name
 @click.option("--dag", required=True, metavar="DAG", help="The stored DAG that is started.")
-@click.option("--webhook", "scheme", required=True, metavar="SCHEME", help="How the sender shows who it is.")
+@click.option("--webhook", "scheme", metavar="SCHEME", help="How the sender shows who it is.")
+@click.option("--after", metavar="DAG", help="The stored DAG whose runs it follows.")
 @_with_options
 @with_api()
 def add(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
-    """Add the trigger NAME: a webhook with a SCHEME.
+    """Add the trigger NAME: a webhook with a SCHEME, or one that follows the runs of another DAG.
 
     SCHEME is token, standard, github, gitlab, stripe or hmac. The secret is printed once, unless the sender has made it
     and it is given by --secret-file. A param whose NAME ends in ! must be found in the event.
     """
-    body = {"name": name, **_body_of(options)}
+    kinds = [kind for kind, option in (("webhook", "scheme"), ("after", "after")) if options[option] is not None]
+    if len(kinds) != 1:
+        raise click.UsageError("give either --webhook or --after")
+    body = {"name": name, "kind": kinds[0], **_body_of(options)}
 
     async def work() -> None:
         found = await api.post(_TRIGGERS, Trigger, body)
-        report("\n".join([f"trigger {found.name}: POST {found.path}", *_secret(found)]), found)
+        report("\n".join([f"trigger {found.name}: {_what(found)}", *_secret(found)]), found)
 
     return work()
 
@@ -130,6 +136,7 @@ def add(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
 @triggers.command("set", example="dagbook triggers set push --filter 'json:/ref = refs/heads/main'")
 @_name
 @click.option("--dag", metavar="DAG", help="The stored DAG that is started.")
+@click.option("--after", metavar="DAG", help="The stored DAG whose runs it follows.")
 @_with_options
 @with_api()
 def set_options(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
@@ -297,6 +304,15 @@ def _print_trial(found: TriggerTest) -> None:
 
 def _path(name: str) -> str:
     return f"{_TRIGGERS}/{segment(name)}"
+
+
+def _what(found: Trigger) -> str:
+    """Return what starts the runs of a trigger."""
+    if found.kind != "after":
+        return f"POST {found.path}"
+    upstream, ends = found.settings["after"], found.settings["on"]
+    words = " or ".join(map(str, ends)) if isinstance(ends, list) else ends
+    return f"{found.dag} starts after each run of {upstream} that ends as {words}"
 
 
 def _secret(found: Trigger) -> Iterable[str]:

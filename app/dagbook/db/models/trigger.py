@@ -28,8 +28,8 @@ class Trigger(Base):
 
     ``sealed_before`` is the secret before a rotation, which is taken beside the new one until ``sealed_before_until``;
     of the scheme ``token`` both are hashes. A trigger outlives its DAG, and its events are dead then. The columns from
-    ``next_look_at`` on are those of looks: a server that looks has a lease. ``created_by_id`` and
-    ``created_by_token_id`` are whose rights an upstream DAG is read with.
+    ``next_look_at`` on are those of looks: a server that looks has a lease. Of the kind ``after``, ``upstream_id`` is
+    the DAG whose runs it follows, and ``created_by_id`` and ``created_by_token_id`` are who has to see these.
     """
 
     __tablename__ = "triggers"
@@ -42,11 +42,13 @@ class Trigger(Base):
             "every_seconds IS NULL OR (kind IN ('files', 'sftp', 'http') AND every_seconds >= 10)",
             name="every_of_looks",
         ),
+        CheckConstraint("upstream_id IS NULL OR kind = 'after'", name="upstream_of_after"),
         CheckConstraint("(sealed_before IS NULL) = (sealed_before_until IS NULL)", name="rotation_ends"),
         CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease_ends"),
         CheckConstraint("paused_at IS NOT NULL OR paused_by IS NULL", name="paused_at_a_time"),
         CheckConstraint("per_minute >= 1 AND max_bytes >= 1 AND max_waiting >= 1 AND looks >= 0", name="limits_known"),
         Index("ix_triggers_dag_id", "dag_id"),
+        Index("ix_triggers_upstream_id", "upstream_id"),
         Index("ix_triggers_next_look_at", "next_look_at"),
         {"sqlite_autoincrement": True},
     )
@@ -85,6 +87,7 @@ class Trigger(Base):
     created_by_id: Mapped[str | None] = mapped_column(Text)
     created_by_token_id: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    upstream_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("dags.id", ondelete="SET NULL"))
 
 
 class TriggerEvent(Base):

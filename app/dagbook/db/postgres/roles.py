@@ -51,6 +51,9 @@ WORKER: Grants = {
     "services": "SELECT, INSERT, UPDATE",
     "ssh_host_keys": "SELECT",  # which a start moves to its file of known hosts
     "summaries": "SELECT, INSERT, UPDATE",
+    # Of triggers that follow a DAG, whose events it stores at the end of a run; neither secrets nor bodies.
+    "trigger_events": "INSERT, SELECT (run_id, depth)",
+    "triggers": "SELECT (id, upstream_id, settings)",
     "user_group_members": "SELECT",
     "users": "SELECT (id, scope)",
 }

@@ -9,8 +9,10 @@ import msgspec
 
 from dagbook.db.database import WriteConnection
 from dagbook.db.repositories.runs import run_ends, runs, status_overrides
+from dagbook.db.repositories.runs.run_ends import RunEnd
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.status_overrides import ForcedEnd
+from dagbook.db.repositories.triggers import upstream_ends
 from dagbook.engine.history import Change
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
@@ -43,7 +45,9 @@ def force_finish(
         state=_readable(open_run.state) | closed,
         events=row_mapping.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
     )
-    run_ends.add_forced(connection, fence, status, reason, end)
+    ended = RunEnd(fence=fence, status=status, errors=reason, at=end)
+    run_ends.add_forced(connection, ended)
+    upstream_ends.add(connection, [ended])
 
 
 def _readable(state: str | None) -> dict[str, Json]:

@@ -19,8 +19,17 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_ends, run_writes
-from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
+from dagbook.db.repositories.runs.run_writes import (
+    Activity,
+    Claim,
+    LockedFences,
+    NewAttempt,
+    NewRun,
+    StartingRun,
+    Transition,
+)
 from dagbook.db.repositories.triggers import events as trigger_events
+from dagbook.db.repositories.triggers import upstream_ends
 from dagbook.db.types import SlotResult
 from dagbook.engine.admission import Admission, QueueConfig
 from dagbook.runs.store import new_run
@@ -187,8 +196,9 @@ class Recorder:
                     await self._write([item])
                 return
             item = group[0]
-            if isinstance(error, Conflict) and isinstance(item.work, NewRun) and not item.retried:
-                # Another server has just stored the same id: the guard refuses the run now.
+            if isinstance(error, Conflict) and not item.retried:
+                # Another server has just stored the same id: the guard refuses the run now. Or it has removed a trigger
+                # that follows the DAG of a run: its end is stored without that event now.
                 item.retried = True
                 await self._write([item])
             else:
@@ -211,12 +221,14 @@ class Recorder:
         entries = [entry for work in accepted for entry in (work.audit, work.secret_audit)]
         audit.add(connection, *(entry for entry in entries if entry is not None))
         claimed = self._apply_claims(connection, group, failed)
-        stored, has_rules = self._lock_transitions(connection, group, failed)
+        stored, fences = self._lock_transitions(connection, group, failed)
         begun: list[StartingRun | Claim] = [*accepted, *claimed]
         first_steps = [work.first_steps for work in begun if work.first_steps is not None]
         run_writes.apply(connection, [*first_steps, *stored], [event for work in accepted for event in work.events])
-        # A start that fails has no fence yet, whose statement says whether there are rules: the few of them do without.
-        run_ends.add(connection, [*first_steps, *(stored if has_rules else ())])
+        # A start that fails has no fence yet, whose statement says whether there are rules or triggers that follow a
+        # DAG: the few of them do without.
+        run_ends.add(connection, [*first_steps, *(stored if fences.has_rules else ())])
+        upstream_ends.add(connection, run_ends.find([*first_steps, *(stored if fences.has_followers else ())]))
         _publish_changes(connection, [item for item in group if id(item) not in failed])
         return failed
 
@@ -310,15 +322,15 @@ class Recorder:
 
     def _lock_transitions(
         self, connection: WriteConnection, group: _Group, failed: _Failed
-    ) -> tuple[list[Transition], bool]:
-        """Return the transitions to store, and whether there are rules of alerts."""
+    ) -> tuple[list[Transition], LockedFences]:
+        """Return the transitions to store, and the fences that this server has."""
         transitions = [(item, item.work) for item in group if isinstance(item.work, Transition)]
         transitions = _without_duplicates(connection, transitions)
         fences = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in transitions})
         for item, work in transitions:
             if work.fence not in fences.held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
-        return [work for _, work in transitions if work.fence in fences.held], fences.has_rules
+        return [work for _, work in transitions if work.fence in fences.held], fences
 
 
 def _without_duplicates(

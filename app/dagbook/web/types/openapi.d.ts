@@ -4670,6 +4670,8 @@ export interface components {
         };
         /** WebhookSettings */
         WebhookSettings: {
+            /** @default  */
+            after?: string;
             /** @default false */
             dagu?: boolean;
             /**
@@ -4681,6 +4683,8 @@ export interface components {
             header?: string;
             /** @default  */
             key?: string;
+            /** @default [] */
+            on?: (("succeeded" | "partial" | "failed" | "aborted") | unknown)[];
             /** @default  */
             prefix?: string;
             /** @default false */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import quote
 
 from litestar import Controller, Response
@@ -34,14 +35,17 @@ from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.compression import decompress_bytes
 from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.triggers import events
 from dagbook.db.repositories.triggers.events import TriggerEventFilter, TriggerEventRow
 from dagbook.db.repositories.triggers.triggers import ListedTrigger
 from dagbook.errors import BadRequestError, ForbiddenError, NotFoundError
-from dagbook.identifiers import shorten, strip_suffix
+from dagbook.identifiers import is_name, shorten, strip_suffix
+from dagbook.triggers.after import AFTER, read_upstream
 from dagbook.triggers.inbox import no_event
 from dagbook.triggers.requests import ChangeTrigger, NewTrigger, ReplayEvent, SampleEvent
+from dagbook.triggers.values import UnusableError
 
 Services = NamedDependency[TriggerServices]
 _MOST = 50
@@ -84,11 +88,28 @@ async def _require(services: TriggerServices, caller: Caller, name: str, require
     return row
 
 
+async def _find_dag(services: TriggerServices, caller: Caller, file_name: str, field: str) -> DagRow:
+    """Return a DAG that a caller sees; raises NotFoundError, with one text for what is not there and not seen."""
+    name = strip_suffix(file_name)
+    dag = await services.database.read_inline(dags.get, name) if is_name(name) else None
+    if dag is None or not await sees_dag(services.auth, caller, dag.dag_name):
+        raise NotFoundError(f"{field}: there is no DAG named {shorten(file_name)}")
+    return dag
+
+
 async def _require_dag(services: TriggerServices, caller: Caller, file_name: str) -> DagRow:
     """Return a DAG for which a caller may have triggers; raises NotFoundError and ForbiddenError."""
-    dag = await services.triggers.require_dag(strip_suffix(file_name))
+    dag = await _find_dag(services, caller, file_name, "dag")
     await require_dag(services.auth, caller, dag.dag_name, Requires.SYNC)
     return dag
+
+
+async def _find_upstream(
+    services: TriggerServices, caller: Caller, change: ChangeTrigger, before: str | None = None
+) -> DagRow | None:
+    """Return the DAG that a trigger is to follow, or follows; who changes it has to see that. Raises NotFoundError."""
+    name = (change.settings.after if change.settings else "") or before
+    return await _find_dag(services, caller, name, "settings.after") if name else None
 
 
 async def _require_event(services: TriggerServices, trigger: ListedTrigger, event_id: str) -> TriggerEventRow:
@@ -100,7 +121,12 @@ async def _require_event(services: TriggerServices, trigger: ListedTrigger, even
 
 async def _present_event(services: TriggerServices, trigger: ListedTrigger, event_id: str) -> TriggerEvent:
     row, enabled = await _require_event(services, trigger, event_id), services.queues.enabled
-    shown = await asyncio.to_thread(present_event, row, trigger, services.zone, queues_enabled=enabled)
+    upstream = None
+    with suppress(UnusableError):
+        upstream = await services.database.read(read_upstream, trigger, row) if trigger.kind == AFTER else None
+    shown = await asyncio.to_thread(
+        present_event, row, trigger, services.zone, queues_enabled=enabled, upstream=upstream
+    )
     return replace(shown, body_gone=or_unset(row.body is None and row.body_bytes > 0))
 
 
@@ -138,7 +164,8 @@ class TriggersController(Controller):
         """Add a trigger; the secret that was made for it is in this answer, and in no later one."""
         _check_queue(caller, data)
         dag = await _require_dag(services, caller, data.dag)
-        row, secret = await services.triggers.add(data, dag, caller.actor)
+        upstream = await _find_upstream(services, caller, data)
+        row, secret = await services.triggers.add(data, dag, caller.actor, upstream)
         return await _present_one(services, caller, row, secret)
 
     @get("/triggers/{triggerName:str}", "getTrigger", 404, narrowed=True)
@@ -165,9 +192,10 @@ class TriggersController(Controller):
     ) -> Trigger:
         """Change a trigger; with a new secret the old one is taken for 24 hours, too."""
         _check_queue(caller, data)
-        await _require(services, caller, trigger_name, Requires.SYNC)
+        before = await _require(services, caller, trigger_name, Requires.SYNC)
         dag = None if data.dag is None else await _require_dag(services, caller, data.dag)
-        row = await services.triggers.change(trigger_name, data, dag, caller.actor)
+        upstream = await _find_upstream(services, caller, data, before.upstream)
+        row = await services.triggers.change(trigger_name, data, dag, caller.actor, upstream)
         return await _present_one(services, caller, row)
 
     @delete(

@@ -16,7 +16,7 @@ from dagbook.db.repositories.accounts import dag_access, groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import first_row
 
-_OPERATOR = 1  # the rank
+_VIEWER, _OPERATOR = 0, 1  # ranks
 _of_run = (
     select(RunAttempt.principal_id.label("user_id"), RunAttempt.principal_token_id.label("token_id"))
     .join(Run, (Run.id == RunAttempt.run_id) & (Run.attempt == RunAttempt.number))
@@ -59,7 +59,7 @@ def get_author(connection: ReadConnection, file_name: str, number: int) -> Princ
 def may_run(connection: ReadConnection, file_name: str, visibility: Visibility) -> bool:
     """Whether there is a stored DAG with this file name, and who sees by grants may run it."""
     dag_name = connection.scalar(_dag_name, {"file": file_name})
-    return dag_name is not None and _is_operator(connection, dag_name, visibility)
+    return dag_name is not None and _has_rank(connection, dag_name, visibility, _OPERATOR)
 
 
 def may_call(connection: ReadConnection, root: int, dag_names: Iterable[str]) -> bool:
@@ -68,12 +68,18 @@ def may_call(connection: ReadConnection, root: int, dag_names: Iterable[str]) ->
     It may if the role of its principal counts everywhere; if that user is deleted, it may not call any.
     """
     principal = get_of_run(connection, root)
-    if principal.user_id is None:
+    return all(_includes(connection, principal, name, _OPERATOR) for name in dag_names)
+
+
+def may_see(connection: ReadConnection, principal: Principal, dag_name: str) -> bool:
+    """Whether a principal sees the runs of a DAG name, by the rights as of now; a deleted user does not."""
+    return _includes(connection, principal, dag_name, _VIEWER)
+
+
+def _includes(connection: ReadConnection, principal: Principal, dag_name: str, rank: int) -> bool:
+    user, token = principal.user_id, principal.token_id
+    if user is None:
         return True
-    return all(_includes(connection, principal.user_id, principal.token_id, name) for name in dag_names)
-
-
-def _includes(connection: ReadConnection, user: str, token: str | None, dag_name: str) -> bool:
     scope = connection.scalar(_scope, {"user": user})
     if scope is None:
         return False
@@ -84,9 +90,9 @@ def _includes(connection: ReadConnection, user: str, token: str | None, dag_name
             *visibility,
             tuple(dag_access.pattern_subject(pattern) for pattern in patterns if pattern is not None),
         )
-    return not visibility or _is_operator(connection, dag_name, visibility)
+    return not visibility or _has_rank(connection, dag_name, visibility, rank)
 
 
-def _is_operator(connection: ReadConnection, dag_name: str, visibility: Visibility) -> bool:
+def _has_rank(connection: ReadConnection, dag_name: str, visibility: Visibility, least: int) -> bool:
     rank = dag_access.get_rank(connection, dag_name, visibility)
-    return rank is not None and rank >= _OPERATOR
+    return rank is not None and rank >= least

@@ -9,8 +9,8 @@ from dagbook.db.models import Dag, Run, Trigger, TriggerEvent
 from dagbook.db.models.run import IS_ACTIVE
 from dagbook.db.models.trigger import IS_WAITING
 from dagbook.db.repositories.invariants.check import RUN, Check, a_server_works, ago
+from dagbook.db.repositories.triggers.events import RUN_TRIGGERS
 
-_WORDS = ("webhook", "file", "sftp", "http", "run")  # what runs of triggers are started by
 _other = aliased(TriggerEvent)
 _has_active_run = exists().where(Run.id == _other.run_id, _other.trigger_id == Trigger.id, IS_ACTIVE)
 
@@ -21,7 +21,7 @@ CHECKS = (
         broken=select(*RUN)
         .join(TriggerEvent, TriggerEvent.id == Run.run_id)
         .where(
-            Run.trigger.in_(_WORDS),
+            Run.trigger.in_([*RUN_TRIGGERS.values()]),
             Run.root_id.is_(None),
             or_(TriggerEvent.run_id.is_(None), TriggerEvent.run_id != Run.id),
         ),

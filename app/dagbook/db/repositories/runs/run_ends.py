@@ -69,6 +69,15 @@ _add_waits = Prepared(
 )
 
 
+class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """That an attempt of a run ends in this commit."""
+
+    fence: Fence
+    status: RunStatus
+    errors: str
+    at: datetime
+
+
 class _Row(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     run: int
@@ -78,13 +87,18 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     data: Mapping[str, str]
 
 
-def add(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
-    """Add the events of the runs that these transitions end, and of the approvals that they ask for."""
-    ends = [
-        _end(each.fence, each.run.status, each.errors, each.run.finished_at)
+def find(transitions: Sequence[Transition]) -> list[RunEnd]:
+    """Return the ends of runs among transitions."""
+    return [
+        RunEnd(fence=each.fence, status=each.run.status, errors=each.errors, at=each.run.finished_at)
         for each in transitions
         if each.errors is not None and each.run is not None and each.run.finished_at is not None
     ]
+
+
+def add(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
+    """Add the events of the runs that these transitions end, and of the approvals that they ask for."""
+    ends = [_end(each) for each in find(transitions)]
     waits = [_wait(approval) for each in transitions for approval in each.approvals]
     _add_ends.execute_many(connection, ends)
     _add_waits.execute_many(connection, waits)
@@ -92,15 +106,15 @@ def add(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
         mark_changed(connection, ALERTS)
 
 
-def add_forced(connection: WriteConnection, fence: Fence, status: RunStatus, error: str, at: datetime) -> None:
+def add_forced(connection: WriteConnection, end: RunEnd) -> None:
     """Add the event of a run that is finished by its rows."""
-    _add_ends.execute_many(connection, [_end(fence, status, error, at)])
+    _add_ends.execute_many(connection, [_end(end)])
     mark_changed(connection, ALERTS)
 
 
-def _end(fence: Fence, status: RunStatus, errors: str, at: datetime) -> _Row:
-    key = f"run/{fence.run}/{fence.attempt}"
-    return _Row(key=key, run=fence.run, attempt=fence.attempt, at=at, kind=KINDS[status], data=_first_line(errors))
+def _end(end: RunEnd) -> _Row:
+    run, attempt, data = end.fence.run, end.fence.attempt, _first_line(end.errors)
+    return _Row(key=f"run/{run}/{attempt}", run=run, attempt=attempt, at=end.at, kind=KINDS[end.status], data=data)
 
 
 def _wait(approval: NewApproval) -> _Row:

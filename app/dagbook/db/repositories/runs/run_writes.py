@@ -19,6 +19,7 @@ from dagbook.db.models.definition import Removal
 from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
+from dagbook.db.models.trigger import Trigger
 from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories import definitions
 from dagbook.db.repositories.accounts import dag_access
@@ -66,10 +67,11 @@ _count_active = Prepared(
     .where(Run.dag_name == bindparam("name"), IS_ACTIVE)
     .group_by(Run.dag_name, Run.queue, Run.status)
 )
-# A worker may read this column of rules alone, so that this selects no row.
+# A worker may read these columns of rules and triggers alone, so that this selects no row.
 _has_rules = select(literal_column("1")).where(AlertRule.enabled).exists()
+_has_followers = select(literal_column("1")).where(Trigger.upstream_id.is_not(None)).exists()
 _lock_fences = Prepared(
-    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token, _has_rules.label("has_rules"))
+    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token, _has_rules, _has_followers)
     .where(
         RunAttempt.run_id == bindparam("run"),
         RunAttempt.owner == bindparam("owner"),
@@ -120,10 +122,14 @@ class Fence(msgspec.Struct, frozen=True):
 
 
 class LockedFences(msgspec.Struct, frozen=True):
-    """The fences that an owner still has, and whether any rule of alerts is enabled: no process remembers that."""
+    """The fences that an owner still has, whether any rule of alerts is enabled, and whether any trigger follows a DAG.
+
+    No process remembers these.
+    """
 
     held: frozenset[Fence]
     has_rules: bool
+    has_followers: bool
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -364,8 +370,8 @@ def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]
     """Lock the open attempts that this owner still owns, in one order, and return their fences."""
     runs = [{"run": run, "owner": owner} for run in {fence.run for fence in fences}]
     rows = _lock_fences.execute_many(connection, runs)
-    held = frozenset(Fence(run, attempt, token) for run, attempt, token, _ in rows)
-    return LockedFences(held, any(has_rules for *_, has_rules in rows))
+    held = frozenset(Fence(run, attempt, token) for run, attempt, token, *_ in rows)
+    return LockedFences(held, any(row[3] for row in rows), any(row[4] for row in rows))
 
 
 def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.orm import aliased
 
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.definition import Dag
@@ -40,6 +41,7 @@ class NewTrigger(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     paused_at: datetime | None = None
     paused_by: str | None = None
+    upstream_id: int | None = None  # the DAG whose runs it follows
 
 
 class TriggerRow(NewTrigger, frozen=True, kw_only=True):
@@ -67,6 +69,7 @@ class ListedTrigger(TriggerRow, frozen=True, kw_only=True):
     waiting: int
     dead: int
     last_event_at: datetime | None
+    upstream: str | None  # the file name of the DAG whose runs it follows
 
 
 _of_dag = (Dag.file_name, Dag.dag_name, Dag.suspended)
@@ -74,6 +77,7 @@ _select = select(*columns(Trigger, TriggerRow), *_of_dag).outerjoin(Dag, Dag.id 
 _get = _select.where(Trigger.name == bindparam("name"))
 _of_trigger = TriggerEvent.trigger_id == Trigger.id
 _count = select(func.count()).select_from(TriggerEvent).where(_of_trigger)
+_upstream = aliased(Dag)
 _listed = (
     select(
         *columns(Trigger, TriggerRow),
@@ -81,8 +85,10 @@ _listed = (
         _count.where(IS_WAITING).scalar_subquery().label("waiting"),
         _count.where(IS_DEAD).scalar_subquery().label("dead"),
         select(func.max(TriggerEvent.received_at)).where(_of_trigger).scalar_subquery().label("last_event_at"),
+        _upstream.file_name.label("upstream"),
     )
     .outerjoin(Dag, Dag.id == Trigger.dag_id)
+    .outerjoin(_upstream, _upstream.id == Trigger.upstream_id)
     .order_by(Trigger.name)
 )
 

@@ -21,9 +21,13 @@ def mark_restored(connection: WriteConnection) -> None:
 
 
 def end_restored(connection: WriteConnection, at: datetime) -> int:
-    """Let the events be dead that waited in the backup; returns how many these were."""
-    dead = update(TriggerEvent).where(IS_WAITING, TriggerEvent.reason == _RESTORED)
-    return connection.execute(dead.values(state=DEAD, settled_at=at)).rowcount
+    """Let the events be dead that waited in the backup, or follow a run: those that end now have not ended so.
+
+    Returns how many these were.
+    """
+    follows = TriggerEvent.trigger_id.in_(select(Trigger.id).where(Trigger.kind == "after"))
+    dead = update(TriggerEvent).where(IS_WAITING, or_(TriggerEvent.reason == _RESTORED, follows))
+    return connection.execute(dead.values(state=DEAD, reason=_RESTORED, settled_at=at)).rowcount
 
 
 def find_past(connection: ReadConnection, bodies_before: datetime, before: datetime) -> Sequence[int]:
