@@ -38,6 +38,7 @@ def error_of(*words: str) -> str:
         (["history", "--database", "sqlite", "--servers", "2"], "several servers need --database postgresql"),
         (["detection", "--servers", "1"], "Invalid value for '--servers'"),
         (["pause", "--database-url", "sqlite:////tmp/mine.sqlite3"], "this option is for PostgreSQL"),
+        (["triggers", "FB2", "--database", "sqlite"], "FB2 needs --database postgresql"),
         (["failover", "--database-url", "mysql://a/b"], "'mysql' is not a supported database"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
