@@ -40,7 +40,7 @@ from dagbook.triggers.values import QUICK_BYTES, Message, UnusableError
 _log = logging.getLogger(__name__)
 _POLL_SECONDS, _FULL_SECONDS, _BACK_OFF_SECONDS = 5.0, 1.0, 1.0
 _AT_A_TIME = 8  # triggers
-_MOST_EVENTS = 50  # of a trigger in a round
+_MOST_EVENTS = 10  # of a trigger in a round, for which those that come meanwhile wait
 NOTIFICATION = "dagbook_triggers"  # from workers that store events to the servers of a database
 NO_DAG = "the DAG was deleted"
 
