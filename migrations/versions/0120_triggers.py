@@ -111,7 +111,7 @@ def _create_events() -> None:
         table,
         "id:text trigger_id:key key:text body_hash:bytes? state:text received_at:time settled_at:time? reason:text? "
         "run_id:key? duplicates:int=0 replays:int=0 revision:int? depth:int=0 source:text? item:text? "
-        "content_type:text? headers:text body:bytes? body_bytes:int=0",
+        "content_type:text? headers:text body:bytes? body_bytes:int=0 actor:text?",
         {"trigger_id": "triggers CASCADE", "run_id": "runs SET NULL"},
         {
             "state_known": f"state IN ({STATES})",
