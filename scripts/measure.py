@@ -75,7 +75,7 @@ LIMITS = {
     # + 368: webhooks of Dagu that keep token and address (tokens and requests 160, import 190).
     # + 11: how many events of a trigger may start, counted once a second.
     # + 326: triggers that follow a DAG (the package 115, models and repositories 135, API and commands 75).
-    "lines": Limit(91_939, goal=67_000),
+    "lines": Limit(91_942, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

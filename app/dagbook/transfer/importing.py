@@ -120,7 +120,7 @@ async def _import_webhooks(
     report.add(findings)
     database, known = context.database, None
     if database is not None:
-        metrics = RunMetrics(CollectorRegistry())  # of a server, and nobody reads those of an import
+        metrics = RunMetrics(CollectorRegistry())  # those of an import are not read
         known = Triggers(database, options.encrypter, metrics, now, options.max_body_bytes)
     report.add(await WebhookImport(context, known, new_dags).store(webhooks, report.webhooks))
 
