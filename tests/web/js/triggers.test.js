@@ -3,6 +3,7 @@ import test from "node:test";
 
 import {
   EVENT_STATES,
+  changesOf,
   kindOf,
   lookOfEvent,
   lookOfTrigger,
@@ -65,4 +66,14 @@ test("a sample has its headers line by line, and its body as it is", () => {
   const sample = { body: " {} ", headers: { "Content-Type": "application/json", "X-Time": "12:30:00" } };
   assert.deepEqual(sampleOf({ body: " {} ", headers: "Content-Type: application/json\n\nX-Time:12:30:00\n" }), sample);
   assert.throws(() => sampleOf({ body: "", headers: "X-Kind" }), /"X-Kind" is no header; write Name: value/);
+});
+
+test("a change has what differs alone", () => {
+  const trigger = { name: "push", dag: "build", params: { SHA: "json:/after" }, filters: [], priority: 0,
+    perMinute: 120, collapse: false };
+  const fields = { ...FIELDS, params: "SHA=json:/after", perMinute: "120" };
+  assert.deepEqual(changesOf(trigger, triggerOf(fields)), {});
+  assert.deepEqual(changesOf({ ...trigger, queue: "small" }, triggerOf({ ...fields, queue: "small" })), {});
+  assert.deepEqual(changesOf({ ...trigger, queue: "small" }, triggerOf({ ...fields, dag: "other", perMinute: "6" })),
+    { dag: "other", queue: "", perMinute: 6 });
 });

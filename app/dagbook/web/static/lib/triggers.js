@@ -106,3 +106,12 @@ export function triggerOf(fields) {
     collapse: collapse === "on",
   };
 }
+
+/**
+ * The options that differ from those of a trigger: who has rights for single DAGs may not name a queue, even as it is.
+ * @param {Api.Trigger} trigger
+ * @param {ReturnType<typeof triggerOf>} options
+ * @returns {Api.ChangeTrigger}
+ */
+export const changesOf = (trigger, options) => Object.fromEntries(Object.entries(options).filter(([name, value]) =>
+  JSON.stringify(value) !== JSON.stringify(/** @type {Record<string, unknown>} */ ({ queue: "", ...trigger })[name])));

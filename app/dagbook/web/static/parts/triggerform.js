@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/core.js";
 import { patch, post } from "../lib/api.js";
 import { go, href } from "../lib/router.js";
-import { SCHEMES, paramLines, triggerOf } from "../lib/triggers.js";
+import { SCHEMES, changesOf, paramLines, triggerOf } from "../lib/triggers.js";
 import { NameField } from "./alertitems.js";
 import { DagName } from "./dagname.js";
 import { Choices, FormDialog } from "./form.js";
@@ -25,11 +25,10 @@ export function TriggerForm({ trigger, dag = "", onClose, onDone }) {
   const [made, setMade] = useState(/** @type {Api.Trigger | null} */ (null));
   const open = (/** @type {Api.Trigger} */ { name }) => go(href(["triggers", name]));
   const save = async (/** @type {Fields} */ fields) => {
-    const { dag: named, ...options } = triggerOf(fields);
-    if (trigger) return patch(["triggers", trigger.name],
-      { ...options, ...(named !== trigger.dag && { dag: named }) }).then(onDone);
+    const options = triggerOf(fields);
+    if (trigger) return patch(["triggers", trigger.name], changesOf(trigger, options)).then(onDone);
     const [name, secret] = [fields.name.trim(), fields.secret.trim()];
-    const added = await post("triggers", { ...options, dag: named, name, scheme, ...(secret && { secret }) });
+    const added = await post("triggers", { ...options, name, scheme, ...(secret && { secret }) });
     if (!added.secret) return open(added);
     setMade(added);
     return false;
