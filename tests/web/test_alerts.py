@@ -596,7 +596,7 @@ async def test_a_rule_can_report_all_that_there_is(browser: Browser, told: Site)
         await _choose(page, "Actions of the rule all", "Edit")
         reports = page.get_by_role("dialog").get_by_role("group", name="Report")
         names = [await one.get_attribute("name") or "" for one in await reports.locator("input").all()]
-        assert {name.split(" ")[1] for name in names} == set(KINDS) - {"trigger", "limit"}
+        assert {name.split(" ")[1] for name in names} == set(KINDS) - {"limit"}
         assert [name for name in names if name.startswith("with ")] == ["with overdue", "with slow", "with queued"]
 
 
