@@ -306,6 +306,27 @@ async def test_a_trigger_that_looks_at_files_says_how_often(browser: Browser, ow
         assert visitor.complaints == []
 
 
+async def test_a_trigger_that_follows_a_dag_leads_to_it(browser: Browser, own: Site, dag: str) -> None:
+    upstream = f"nightly-{dag}"
+    own.save(upstream, "steps: [{name: one, command: 'true'}]\n")
+    settings = {"after": upstream, "on": ["succeeded", "partial"]}
+    own.send("POST", "/triggers", {"name": "push", "kind": "after", "dag": dag, "settings": settings})
+    own.run(upstream)
+    wait_for("a run that follows", lambda: own.send("GET", f"/dag-runs?name={dag}")["dagRuns"])
+    async with _visit(browser, own, "operator") as visitor:
+        page = await visitor.open("/triggers/push")
+        main = page.get_by_role("main")
+        await expect(main.locator("dl")).to_contain_text("on: succeeded,partial")
+        await expect(main.locator("dl").get_by_role("link", name=upstream)).to_be_visible()
+        await main.locator("tbody tr").get_by_role("link").first.click()
+        await expect(main.get_by_role("heading", name="Params")).to_be_visible()
+        for name in ("Headers", "Body"):  # those of requests
+            await expect(main.get_by_role("heading", name=name)).to_have_count(0)
+        await main.get_by_role("link", name=f"run of {dag}").click()
+        await expect(page.get_by_role("main").get_by_text("run, event")).to_be_visible()
+        assert visitor.complaints == []
+
+
 async def test_events_are_chosen_by_state_and_the_older_ones_follow(browser: Browser, own: Site, push: str) -> None:
     own.send("POST", f"/triggers/{push}/pause")
     first = _send(own, {})["eventId"]

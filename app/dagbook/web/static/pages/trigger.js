@@ -78,7 +78,8 @@ function Waiting({ count }) {
 function Facts({ trigger }) {
   const { path, settings, params, filters, queue, priority, collapse, together } = trigger;
   const { perMinute, maxBytes, maxWaiting, everySeconds, nextLookAt, host, createdBy } = trigger;
-  const said = Object.entries(settings).map(([name, value]) => `${name}: ${value}`);
+  const { after, ...others } = settings;
+  const said = Object.entries(others).map(([name, value]) => `${name}: ${value}`);
   const lines = (/** @type {string[]} */ texts, /** @type {string} */ none) => texts.length
     ? html`<ul class="plain">${texts.map((text) => html`<li key=${text}><code>${text}</code></li>`)}</ul>`
     : html`<span class="faint">${none}</span>`;
@@ -87,6 +88,8 @@ function Facts({ trigger }) {
     <div><dt>DAG</dt><dd class="wide-text"><${DagOf} trigger=${trigger} /></dd></div>
     <div><dt>Kind</dt><dd>${kindOf(trigger)}</dd></div>
     ${path && html`<div><dt>Address</dt><dd class="wide-text"><code>POST ${path}</code></dd></div>`}
+    ${typeof after === "string" && html`<div><dt>Follows</dt><dd class="wide-text"><a
+      href=${href(["dags", after])}>${after}</a></dd></div>`}
     ${everySeconds && html`<div><dt>Next look</dt><dd><${Time} at=${nextLookAt} />, every ${everySeconds} s
       ${host && ` on ${host}`}</dd></div>`}
     ${said.length > 0 && html`<div><dt>Settings</dt><dd class="wide-text">${lines(said, "")}</dd></div>`}

@@ -26,9 +26,11 @@ export default function TriggerEventPage({ params: { name, eventId } }) {
   return whenLoaded(trigger, "trigger", (of) => whenLoaded(loaded, "event", (event) => html`
     <${Head} trigger=${of} event=${event} reload=${loaded.reload} />
     <${Content} event=${event} />
-    <h2>Body</h2>
-    ${of.mayRun || of.mayChange ? html`<${Body} key=${event.id} event=${event} />`
-      : html`<p class="faint">${sizeOf(event)}. Operators of the DAG may read it.</p>`}`, missing), missing);
+    ${(of.path || event.bodyBytes > 0) && html`<h2>Headers</h2>
+      <${Pairs} name="Header" pairs=${event.headers} none="None is kept." />
+      <h2>Body</h2>
+      ${of.mayRun || of.mayChange ? html`<${Body} key=${event.id} event=${event} />`
+        : html`<p class="faint">${sizeOf(event)}. Operators of the DAG may read it.</p>`}`}`, missing), missing);
 }
 
 /** @param {{ trigger: Api.Trigger, event: Api.TriggerEvent, reload: () => Promise<void> }} props */
@@ -60,13 +62,12 @@ function Head({ trigger, event, reload }) {
 }
 
 /** @param {{ event: Api.TriggerEvent }} props */
-function Content({ event: { params, headers, item } }) {
+function Content({ event: { params, item } }) {
   return html`
     <h2>Params</h2>
     ${params ? html`<${Pairs} name="Param" pairs=${params} none="The trigger gives none." />`
-      : html`<p class="faint">The trigger gives none: something is missing, or the body cannot be read.</p>`}
-    ${item && html`<h2>Item</h2><${Pairs} name="Name" pairs=${item} none="None" />`}
-    <h2>Headers</h2><${Pairs} name="Header" pairs=${headers} none="None is kept." />`;
+      : html`<p class="faint">The trigger gives none: something is missing, or cannot be read.</p>`}
+    ${item && html`<h2>Item</h2><${Pairs} name="Name" pairs=${item} none="None" />`}`;
 }
 
 /** @param {Api.TriggerEvent} event */
