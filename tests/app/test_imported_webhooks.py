@@ -120,6 +120,7 @@ async def test_of_requests_at_once_with_one_run_id_one_is_taken(scene: Scene) ->
 # -- tokens ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_engines
 async def test_bcrypt_is_computed_for_the_first_use_alone(scene: Scene, computed: list[bytes]) -> None:
     answers = await asyncio.gather(*(scene.post() for _ in range(10)))
     assert [each.status_code for each in answers] == [200] * 10
@@ -147,6 +148,7 @@ async def test_a_used_token_is_taken_after_any_number_of_wrong_ones(scene: Scene
     await scene.started()
 
 
+@pytest.mark.both_engines
 async def test_a_token_that_was_not_used_is_taken_for_a_day_after_a_rotation(scene: Scene) -> None:
     new = (await scene.ok("POST", "/triggers/build/secret"))["secret"]
     for token in (new, TOKEN, TOKEN):

@@ -120,8 +120,8 @@ async def _import_webhooks(
     report.add(findings)
     database, known = context.database, None
     if database is not None:
-        metrics = RunMetrics(CollectorRegistry())  # those of an import are not read
-        known = Triggers(database, options.encrypter, metrics, now, options.max_body_bytes)
+        # Metrics are those of a server.
+        known = Triggers(database, options.encrypter, RunMetrics(CollectorRegistry()), now, options.max_body_bytes)
     report.add(await WebhookImport(context, known, new_dags).store(webhooks, report.webhooks))
 
 

@@ -85,11 +85,8 @@ class ImportedTokens:
 
     def _read(self, row: TriggerRow) -> tuple[list[str], list[str]]:
         """Return the SHA-256 of tokens, and the bcrypt hashes of those that were not used yet."""
-        found = [secret.rpartition(" ") for secret in self._known.open_secrets(row)]
-        return (
-            [last for _, _, last in found if not last.startswith("$")],
-            [last for _, _, last in found if last.startswith("$")],
-        )
+        found = [secret.rpartition(" ")[2] for secret in self._known.open_secrets(row)]
+        return [each for each in found if not each.startswith("$")], [each for each in found if each.startswith("$")]
 
 
 def _find_fitting(token: str, hashes: Sequence[str]) -> str | None:
