@@ -45,10 +45,11 @@ class OutageExperiment(KillExperiment):
         self.restarts.clear()
         for number in range(self._plan.stops):
             self._live(number)
-            self._progress(
-                f"{number + 1} of {self._plan.stops} stops, which met {self.hit} running steps; "
-                f"{len(self.answered)} of {self._plan.runs} runs"
-            )
+            self._show_progress(number)
+
+    def _show_progress(self, life: int) -> None:
+        met = f"which met {self.hit} running steps"
+        self._progress(f"{life + 1} of {self._plan.stops} stops, {met}; {len(self.answered)} of {self._plan.runs} runs")
 
     def figures(self) -> Figures:
         counts = {

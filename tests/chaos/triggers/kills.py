@@ -83,7 +83,7 @@ class _Receiving(KillExperiment):
         self._senders.addresses = addresses_of(server.api for server in self._all())
 
     def _show_progress(self, life: int) -> None:
-        self._progress(f"{life + 1} of {self.size.kills} kills; {len(self._senders.sent)} of {self.size.runs} events")
+        self._progress(f"{life + 1} of {self.size.kills} faults; {len(self._senders.sent)} of {self.size.runs} events")
 
     def _post_all(self) -> None:
         self._reach()
