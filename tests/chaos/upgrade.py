@@ -167,7 +167,7 @@ class UpgradeExperiment:
         counts = {
             "servers exchanged": len(self.exchanges),
             "runs answered": self.answered,
-            "runs executed": len({run for run, _ in self._witness.lines()}),
+            "runs executed": len({words[0] for words in self._witness.lines()}),
             "requests repeated during an exchange": self.retries,
         }
         samples = {"seconds per exchange": self.exchanges, "most seconds of a round without an owner": self.longest}
