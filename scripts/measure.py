@@ -47,7 +47,9 @@ LIMITS = {
     # upkeep (a restore, retention), 1 for checks of the doctor.
     # 2 for webhooks of Dagu (their tokens and requests, their import).
     # 2 for triggers that follow a DAG (events in the commit of an end, what they consist of).
-    "modules": Limit(557, goal=400),
+    # 10 for looks: the comparison and the options (pure), three kinds and what asks them, the watch of directories, the
+    # loop, what it makes, its rows.
+    "modules": Limit(567, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -75,7 +77,8 @@ LIMITS = {
     # + 368: webhooks of Dagu that keep token and address (tokens and requests 160, import 190).
     # + 11: how many events of a trigger may start, counted once a second.
     # + 326: triggers that follow a DAG (the package 115, models and repositories 135, API and commands 75).
-    "lines": Limit(91_942, goal=67_000),
+    # + 1,450: triggers that look at files, SFTP and HTTP (the package 1,080, rows 220, commands 90, service 50).
+    "lines": Limit(93_389, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

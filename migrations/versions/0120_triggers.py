@@ -132,7 +132,7 @@ def _create_events() -> None:
 def _create_items() -> None:
     _create(
         "trigger_items",
-        "trigger_id:key path:text fingerprint:text stable_since:time generation:int missing_since:time? event_id:text?",
+        "trigger_id:key path:text fingerprint:text stable_since:time generation:int event_id:text?",
         {"trigger_id": "triggers CASCADE", "event_id": "trigger_events SET NULL"},
         {"generation_from_one": "generation >= 1"},
         primary="trigger_id path",

@@ -83,7 +83,7 @@ def test_a_trigger_that_follows_a_dag_is_added_and_changed(build: Command) -> No
     assert build("triggers", "set", "report", "--on", "partial").status == 0
     assert shown(build, "report")["settings"] == {"after": "build", "on": ["partial"]}
     both = build("triggers", "add", "x", "--dag", "build", "--after", "build", "--webhook", "token")
-    assert (both.status, "Error: give either --webhook or --after\n" in both.err) == (1, True)
+    assert (both.status, "give one of --webhook, --after, --files, --sftp and --http" in both.err) == (1, True)
     assert build("triggers", "add", "x", "--dag", "build").status == 1
 
 
@@ -109,6 +109,10 @@ def test_a_trigger_is_paused_resumed_rotated_and_removed(build: Command, tmp_pat
         (("--filter", "x"), "filters: 'x' is no filter"),
         (("--header", "X-Sig"), "settings: the scheme github knows where its signature is"),
         (("--secret-file", "/nothing"), "--secret-file: /nothing cannot be read"),
+        (("--key-file", "/nothing"), "--key-file: /nothing cannot be read"),
+        (("--files", "/srv/*"), "give one of --webhook, --after, --files, --sftp and --http"),
+        (("--every", "often"), "--every: 'often' is no duration; write one such as 60s or 15m"),
+        (("--every", "60s"), "everySeconds: a trigger of the kind webhook does not look"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_option(build: Command, options: tuple[str, ...], message: str) -> None:
@@ -139,3 +143,30 @@ def test_an_event_that_is_not_there_is_named_and_so_is_a_revision_that_is_no_num
         assert (missing.status, "no trigger has an event 'x'" in missing.err) == (1, True)
     refused = build("triggers", "replay", "x", "--revision", "first")
     assert (refused.status, "--revision: 'first' is no number of a revision" in refused.err) == (1, True)
+
+
+def test_a_trigger_that_looks_says_when_and_what_it_begins_with(build: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    add = ("triggers", "add", "inbox", "--dag", "build", "--files", tmp_path / "*.csv", "--param", "FILE=item:path")
+    added = build(*add, "--every", "15m", "--settle", "30s", "--marker", ".done")
+    assert (added.status, added.err) == (0, "")
+    assert added.out == (
+        "trigger inbox: looks every 900 s, and at once when the directory changes; 0 files are there already and start "
+        "nothing\n"
+    )
+    assert build("triggers").out.splitlines()[1].split()[:6] == ["inbox", "build", "files", "nothing", "new", "since"]
+    assert build("triggers", "set", "inbox", "--marker", "", "--every", "60").out == "changed the trigger inbox\n"
+    found = shown(build, "inbox")
+    assert (found["settings"], found["everySeconds"]) == ({"files": f"{tmp_path}/*.csv", "settle": 30}, 60)
+    assert "waiting for a look" in build("triggers").out
+    assert build("triggers", "secret", "inbox").err.startswith("Error: secret: is missing")
+    for options, end in (
+        (("--existing",), "what is there already starts runs, too\n"),
+        (
+            ("--host", "elsewhere"),
+            "looks every 60 s on elsewhere, and at once when the directory changes; what is there",
+        ),
+        ((), "1 file is there already and starts nothing\n"),
+    ):
+        build("triggers", "remove", "inbox")
+        assert end in build(*add, *options).out

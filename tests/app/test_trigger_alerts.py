@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from dagbook import tries
 from dagbook.db.models import AlertEvent
 from tests.app.alert_scene import AlertScene
+from tests.app.look_scene import Watcher
 from tests.app.trigger_scene import SHOW, TriggerScene, trigger_scene
 from tests.executors.web import Web
 
@@ -96,3 +97,22 @@ async def test_without_a_rule_a_dead_event_is_no_event_of_alerts(scene: Scene) -
     await scene.trigger(params=REQUIRED)
     await die(scene)
     assert await scene.database.read(lambda connection: connection.scalar(select(func.count(AlertEvent.id)))) == 0
+
+
+async def test_looks_that_fail_are_told_and_so_is_that_they_work_again(scene: Scene, tmp_path: Path) -> None:
+    await scene.alerts.rule(match=["build"], on=["trigger"])
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    await scene.trigger("inbox", kind="files", scheme="", settings={"files": f"{inbox}/*"})
+    await scene.server.looks.stop()
+    watcher = Watcher(scene.server)
+    inbox.rmdir()
+    for _ in range(4):
+        await watcher.look(after=61)
+    await scene.alerts.until_told(1)
+    assert scene.said() == [("alert.opened", "inbox", f"{inbox} cannot be listed: No such file or directory")]
+    inbox.mkdir()
+    await watcher.look(after=61)
+    await scene.alerts.until_told(2)
+    assert scene.said()[1][:2] == ("alert.closed", "inbox")
+    await watcher.looks.stop()

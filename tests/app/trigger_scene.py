@@ -46,8 +46,8 @@ class TriggerScene:
         """Add a trigger, for a DAG that is added too if it is not there."""
         if (await self.client.get(f"/dags/{dag}")).status_code == 404:
             await self.dag(dag)
-        added = await self.ok("POST", "/triggers", name=name, dag=dag, scheme=scheme, **body)
-        self.secrets[name] = added.get("secret") or body["secret"]
+        added = await self.ok("POST", "/triggers", name=name, dag=dag, **({"scheme": scheme} | body))
+        self.secrets[name] = added.get("secret") or body.get("secret", "")
         return added
 
     async def send(

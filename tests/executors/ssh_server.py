@@ -1,4 +1,4 @@
-"""A real SSH server on loopback whose commands are real processes of this machine."""
+"""A real SSH server on loopback whose commands are real processes of this machine; it may also serve its files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal as signals
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import asyncssh
 import msgspec
 
+MakeSftp = Callable[[Any], asyncssh.SFTPServer]
 USER, PASSWORD = "worker", "open sesame"
 
 
@@ -51,9 +52,12 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
 
 
 class _Door(asyncssh.SSHServer):
-    def __init__(self, connections: list[asyncssh.SSHServerConnection], passwords: list[str]) -> None:
+    def __init__(
+        self, connections: list[asyncssh.SSHServerConnection], passwords: list[str], sftp: MakeSftp | None
+    ) -> None:
         self._connections = connections
         self._passwords = passwords
+        self._sftp = sftp
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connections.append(conn)
@@ -69,7 +73,7 @@ class _Door(asyncssh.SSHServer):
         return (username, password) == (USER, PASSWORD)
 
     def session_requested(self) -> _Session:
-        return _Session(_carry_out, None, 3, False)
+        return _Session(_carry_out, self._sftp, 3, False)
 
 
 async def _carry_out(process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -95,7 +99,10 @@ async def _copy(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[
 
 @asynccontextmanager
 async def serving(
-    directory: Path, port: int = 0, host_keys: Sequence[asyncssh.SSHKey] | None = None
+    directory: Path,
+    port: int = 0,
+    host_keys: Sequence[asyncssh.SSHKey] | None = None,
+    sftp: MakeSftp | None = None,
 ) -> AsyncIterator[SshServer]:
     """Serve until the block is left, with new host keys or the given ones."""
     host_keys = host_keys or [asyncssh.generate_private_key("ssh-ed25519")]
@@ -108,7 +115,7 @@ async def serving(
     listener = await asyncssh.listen(
         "127.0.0.1",
         port,
-        server_factory=lambda: _Door(connections, passwords),
+        server_factory=lambda: _Door(connections, passwords, sftp),
         server_host_keys=list(host_keys),
         authorized_client_keys=allowed,
         encoding=None,

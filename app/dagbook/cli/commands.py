@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 from dagbook.cli.output import notice, request_json
 from dagbook.cli.profiles import given_options, server_options
 from dagbook.settings import TABLE
+from dagbook.spec.time.duration import duration_seconds
 
 _HELP = frozenset({"-h", "--help"})
 _MAX_SUMMARY = 1000  # characters; longer than any summary, so none is cut
@@ -33,9 +34,9 @@ _NO_COORDINATOR = "servers and workers meet in the database, and there is no coo
 _NO_PEERS = "servers and workers meet in the database; TLS is configured in database_url"
 
 
-def read_secret(file: str) -> str:
+def read_secret(file: str, option: str = "--secret-file") -> str:
     """Return the secret in a file, or on standard input; it is no argument, which others of the machine can read."""
-    return read_file("--secret-file", file).strip()
+    return read_file(option, file).strip()
 
 
 def read_file(option: str, file: str) -> str:
@@ -44,6 +45,14 @@ def read_file(option: str, file: str) -> str:
         return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{option}: {file} cannot be read: {error}") from error
+
+
+def seconds_of(option: str, text: object) -> int | None:
+    """Return the seconds of an option, which may have no unit; raises UsageError."""
+    seconds = None if text is None else duration_seconds(f"{text}s" if str(text).isdecimal() else str(text))
+    if text is not None and (seconds is None or seconds < 0):
+        raise click.UsageError(f"{option}: {text!r} is no duration; write one such as 60s or 15m")
+    return None if seconds is None else int(seconds)
 
 
 class IgnoredOption(NamedTuple):

@@ -239,6 +239,7 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
         server.watch.start()
         server.heartbeat.start()
         server.triggers.start()
+        server.looks.start()
 
 
 async def _stop_driving(server: Server) -> None:
@@ -246,6 +247,7 @@ async def _stop_driving(server: Server) -> None:
     await server.scheduler.stop()
     await server.watch.stop()
     await server.heartbeat.stop()
+    await server.looks.stop()
     await server.triggers.stop()
     await server.services.dags.retention.stop()
     await server.queue_notifier.stop()

@@ -64,6 +64,7 @@ from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler, machine_now
 from dagbook.triggers.inbox import Inbox
 from dagbook.triggers.intake import Intake
+from dagbook.triggers.looks.looker import Looker
 from dagbook.triggers.service import Triggers
 
 
@@ -169,7 +170,8 @@ def _alert_services(run_parts: RunParts, runs: RunServices) -> AlertServices:
 
 def _trigger_services(settings: Settings, run_parts: RunParts, runs: RunServices) -> TriggerServices:
     context = run_parts.context
-    triggers = Triggers(runs.database, context.encrypter, context.metrics, now, settings.max_body_bytes)
+    looker = Looker(context.machine, context.ssh_policy, context.identity.host)
+    triggers = Triggers(runs.database, context.encrypter, context.metrics, now, settings.max_body_bytes, looker)
     return TriggerServices(
         database=runs.database,
         auth=runs.auth,

@@ -51,6 +51,7 @@ from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
 from dagbook.spec.reading.load import Loaded
 from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
 from dagbook.triggers.dispatch import TriggerDispatcher
+from dagbook.triggers.looks.loop import Looks
 from dagbook.unix.files import make_private, make_private_folder
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch
     heartbeat: Heartbeat
     triggers: TriggerDispatcher
+    looks: Looks
     transport: WorkerTransport
     encrypter: Encrypter
 
@@ -167,6 +169,7 @@ def build(
         triggers=TriggerDispatcher(
             database, services.runs.run_service, context.metrics, now, queues_enabled=services.runs.queues.enabled
         ),
+        looks=Looks(database, services.triggers.triggers, identity, now),
         transport=transport,
         encrypter=context.encrypter,
         nodes=nodes,

@@ -17,9 +17,11 @@ from dagbook.db.database import Database
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import run_import
 from dagbook.db.repositories.runs.run_import import ExistingRun
+from dagbook.executors.contract import SshPolicy
 from dagbook.runs.output.output_follower import StreamOptions
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.transfer import settings_report
@@ -39,6 +41,7 @@ from dagbook.transfer.report import Finding, Report
 from dagbook.transfer.source import Source, TransferError
 from dagbook.transfer.storing import RunStore
 from dagbook.transfer.webhooks import WebhookImport
+from dagbook.triggers.looks.looker import Looker
 from dagbook.triggers.service import Triggers
 from dagbook.unix.unix_accounts import account_name
 
@@ -120,8 +123,10 @@ async def _import_webhooks(
     report.add(findings)
     database, known = context.database, None
     if database is not None:
-        # Metrics are those of a server.
-        known = Triggers(database, options.encrypter, RunMetrics(CollectorRegistry()), now, options.max_body_bytes)
+        # Metrics are those of a server, and no trigger of an import looks.
+        metrics = RunMetrics(CollectorRegistry())
+        looker = Looker(HostEnvironment(environ={}, home="", default_shell=()), SshPolicy(), "")
+        known = Triggers(database, options.encrypter, metrics, now, options.max_body_bytes, looker)
     report.add(await WebhookImport(context, known, new_dags).store(webhooks, report.webhooks))
 
 

@@ -1,3 +1,3 @@
 """Triggers: what is received from outside becomes an event, and each event is one run, or says why not."""
 
-__all__ = ["after", "dispatch", "inbox", "intake", "requests", "service", "values"]
+__all__ = ["after", "dispatch", "inbox", "intake", "looks", "requests", "service", "values"]

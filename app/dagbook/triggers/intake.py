@@ -46,7 +46,7 @@ _REFUSED = "the request is not signed by the sender of this hook, or there is no
 _WRONG_FREE = 500  # wrong signatures of an address before they are delayed; a secret has 16 characters at least
 _WRONG_FREE_OF_DAGU = 100  # fewer, for each may take a good part of a second of a core
 _MOST_RATES, _MINUTE_SECONDS = 2_000, 60.0
-_LONGEST_KEY, _LONGEST_NAME = 200, 64
+_LONGEST_TYPE, _LONGEST_NAME = 200, 64
 _KEPT_BYTES, _COUNT_EVERY_BYTES, _DROP_AT_A_TIME = 256 << 20, 4 << 20, 200  # of the bodies of a trigger
 ReadBody = Callable[[Callable[[bytes], object], int], Awaitable[None]]
 
@@ -157,7 +157,7 @@ class Intake:
     def _make_event(self, row: TriggerRow, headers: Headers, body: bytes, verified: Verified) -> NewTriggerEvent:
         settings, at = _settings(row), self._now()
         kept = values.keep_headers(headers, row.filters, row.params, settings.header)
-        content_type = next(iter(headers.get("content-type", ())), "")[:_LONGEST_KEY]
+        content_type = next(iter(headers.get("content-type", ())), "")[:_LONGEST_TYPE]
         event_id = new_run_id()
         message = Message(headers=kept, body=body, content_type=content_type)
         key, state, reason = verified.key, events.WAITING, None
@@ -171,7 +171,9 @@ class Intake:
         return NewTriggerEvent(
             id=event_id,
             trigger_id=row.id,
-            key=events.key_of_run(verified.run_id) if verified.run_id else _as_key(key) or event_id,
+            key=events.key_of_run(verified.run_id)
+            if verified.run_id
+            else values.as_key(key, events.key_of_run("")) or event_id,
             body_hash=None if verified.signed is None else hashlib.sha256(verified.signed).digest(),
             state=state,
             reason=reason,
@@ -197,25 +199,26 @@ class Intake:
         self._unchecked[trigger] = self._unchecked.get(trigger, 0) + size
         if self._unchecked[trigger] >= _COUNT_EVERY_BYTES:
             self._unchecked[trigger] = 0
-            if not await self._trim(trigger):
+            if not await trim_bodies(self._database, trigger):
                 self._full.add(trigger)
 
     async def _make_room(self, trigger: int) -> None:
-        if not await self._trim(trigger):
+        if not await trim_bodies(self._database, trigger):
             raise UnavailableError(
                 f"the events that wait for this trigger have {_KEPT_BYTES >> 20} MiB; send this again later"
             )
         self._full.discard(trigger)
 
-    async def _trim(self, trigger: int) -> bool:
-        """Drop bodies of settled events until the rest fits; False if those that wait are too many."""
-        excess = await self._database.read(events.count_body_bytes, trigger) - _KEPT_BYTES
-        while excess > 0:
-            dropped = await self._database.write(events.drop_bodies, trigger, _DROP_AT_A_TIME)
-            if not dropped:
-                return False
-            excess -= dropped
-        return True
+
+async def trim_bodies(database: Database, trigger: int) -> bool:
+    """Drop bodies of settled events until the rest fits; False if those that wait are too many."""
+    excess = await database.read(events.count_body_bytes, trigger) - _KEPT_BYTES
+    while excess > 0:
+        dropped = await database.write(events.drop_bodies, trigger, _DROP_AT_A_TIME)
+        if not dropped:
+            return False
+        excess -= dropped
+    return True
 
 
 class Rates:
@@ -256,11 +259,3 @@ def judge(row: TriggerRow, message: Message) -> tuple[str, str | None]:
 
 def _taken(run_id: str) -> AlreadyExistsError:
     return AlreadyExistsError(f"dag-run with ID {run_id} already exists")
-
-
-def _as_key(text: str) -> str:
-    """Return a key as it is stored: by its hash if it is long, not printable, or as one that names a run."""
-    text = text.strip()
-    if len(text) <= _LONGEST_KEY and text.isprintable() and not text.startswith(events.key_of_run("")):
-        return text
-    return f"sha256/{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"

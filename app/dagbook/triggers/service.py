@@ -17,7 +17,7 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, dags
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.triggers import events, triggers
+from dagbook.db.repositories.triggers import events, looks, triggers
 from dagbook.db.repositories.triggers.triggers import ListedTrigger, NewTrigger, TriggerRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from dagbook.identifiers import check_queue, shorten
@@ -25,11 +25,14 @@ from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import requests, schemes
 from dagbook.triggers.after import AFTER, check_after
+from dagbook.triggers.looks import options
+from dagbook.triggers.looks.looker import Looker
+from dagbook.triggers.looks.outcome import look_first, store_first
 from dagbook.triggers.requests import ChangeTrigger, WebhookSettings
 from dagbook.triggers.values import Filter, Pointer, check_params
 
 WEBHOOK, TOKEN, HMAC = "webhook", "token", "hmac"
-KINDS = (WEBHOOK, AFTER)
+KINDS = (WEBHOOK, AFTER, *options.KINDS)
 SCHEMES = (TOKEN, "standard", "github", "gitlab", "stripe", HMAC)
 MAX_BYTES = 1 << 20  # of a body, unless the trigger says otherwise
 _PER_MINUTE, _MAX_WAITING, _MOST_TRIGGERS = 120, 1_000, 1_000
@@ -45,14 +48,21 @@ class Triggers:
     """The triggers of a database."""
 
     def __init__(
-        self, database: Database, encrypter: Encrypter, metrics: RunMetrics, now: Clock, most_bytes: int
+        self,
+        database: Database,
+        encrypter: Encrypter,
+        metrics: RunMetrics,
+        now: Clock,
+        most_bytes: int,
+        looker: Looker,
     ) -> None:
         """``most_bytes`` is the most that the body of any request may have."""
         self._database = database
-        self._metrics = metrics
+        self.metrics = metrics
         self._encrypter = encrypter
         self._now = now
         self._most_bytes = most_bytes
+        self.looker = looker
 
     async def find(self, visibility: Visibility = EVERYTHING) -> Sequence[ListedTrigger]:
         """Return the triggers of visible DAGs, by name."""
@@ -89,18 +99,12 @@ class Triggers:
         ``upstream`` is the DAG whose runs it follows. Of an imported one there is the bcrypt hash of its token instead
         of a secret. Raises BadRequestError and AlreadyExistsError.
         """
-        if not is_trigger_name(new.name):
-            raise BadRequestError(f"name: {shorten(new.name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
-        if new.kind not in KINDS:
-            raise BadRequestError(f"kind: {shorten(new.kind)} is no kind of trigger; write one of {', '.join(KINDS)}")
+        _check_new(new)
         is_hook = new.kind == WEBHOOK
-        if is_hook and new.scheme not in SCHEMES:
-            raise BadRequestError(f"scheme: {shorten(new.scheme)} is no scheme; write one of {', '.join(SCHEMES)}")
         made = _make_secret(new.scheme) if is_hook and new.secret is None and not hashed else ""
-        at, sealed = self._now(), None
-        if is_hook:
-            given = made or new.secret or ""
-            sealed = self._encrypt(new.name, hashed) if hashed else self._seal(new.name, new.scheme, given)
+        secret, at, sealed = made or new.secret or "", self._now(), None
+        if hashed or is_hook or secret:
+            sealed = self._encrypt(new.name, hashed) if hashed else self._seal(new.name, new.scheme, secret)
         row = NewTrigger(
             name=new.name,
             dag_id=dag.id,
@@ -109,7 +113,7 @@ class Triggers:
             settings={"dagu": True} if hashed else {},
             params={},
             filters=(),
-            sealed=sealed,
+            sealed=self._encrypt(new.name, hashed) if hashed else sealed,
             queue="",
             priority=0,
             per_minute=_PER_MINUTE,
@@ -127,12 +131,19 @@ class Triggers:
         row = self._changed(row, new)
         created = _action(Action.TRIGGER_CREATE, row.name, None, _shown(row) | _names(dag, upstream))
         entry = actor.entry(created, row.created_at)
+        found = None
+        if row.kind in options.KINDS:
+            options.check_secret(row.kind, new.secret or "")
+            is_here = row.host in (None, self.looker.host)
+            found = await look_first(self.looker, row, dag.run_as, new.secret or "") if is_here else None
 
         def work(connection: WriteConnection) -> None:
             if triggers.count(connection) >= _MOST_TRIGGERS:
                 raise BadRequestError(f"name: there are {_MOST_TRIGGERS:,} triggers, the most that are possible")
-            if not triggers.add(connection, row):
+            if (key := triggers.add(connection, row)) is None:
                 raise AlreadyExistsError(f"a trigger named {shorten(row.name)} exists already")
+            if found is not None:
+                store_first(connection, key, row, found, self._now)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -152,6 +163,8 @@ class Triggers:
             upstream_id = row.upstream_id if upstream is None else upstream.id
             moved = msgspec.structs.replace(row, dag_id=row.dag_id if dag is None else dag.id, upstream_id=upstream_id)
             changed = self._changed(moved, change)
+            if options.is_elsewhere(row, changed):
+                looks.restart(connection, row.id, now)
             names = [each for each in NewTrigger.__struct_fields__ if getattr(changed, each) != getattr(row, each)]
             values = {each: getattr(changed, each) for each in names}
             after = _shown(changed) | _names(dag, upstream)
@@ -168,9 +181,11 @@ class Triggers:
     async def rotate(self, name: str, secret: str | None, actor: Actor) -> tuple[ListedTrigger, str]:
         """Give a trigger a secret of its sender, or make one and return it; the old one is taken for a day, too."""
         found = await self.require(name)
-        if found.scheme is None:
+        if found.kind == AFTER:
             raise BadRequestError(f"the trigger {shorten(name)} has no secret: it is no webhook")
-        made = _make_secret(found.scheme or TOKEN) if secret is None else ""
+        if found.scheme is None and secret is None:
+            raise BadRequestError("secret: is missing; give the key, the password or the token that it is to use")
+        made = _make_secret(found.scheme or "") if secret is None else ""
         entry = actor.entry(_action(Action.TRIGGER_SECRET, name, None, {"secret": "rotated"}), self._now())
 
         def work(connection: WriteConnection) -> None:
@@ -207,7 +222,7 @@ class Triggers:
             audit.add(connection, actor.entry(_action(Action.TRIGGER_RESUME, name, None, after), now))
             return discarded
 
-        self._metrics.count_events(events.DISCARDED, await self._database.write(work))
+        self.metrics.count_events(events.DISCARDED, await self._database.write(work))
         return await self.require(name)
 
     async def remove(self, name: str, actor: Actor) -> None:
@@ -248,9 +263,9 @@ class Triggers:
         return self._encrypter.encrypt(text.encode(), f"trigger {name}")
 
     def _seal(self, name: str, scheme: str, secret: str) -> bytes:
-        """Encrypt a secret, of a token its hash; raises BadRequestError."""
+        """Encrypt a secret: of a token its hash, without a scheme that of a look. Raises BadRequestError."""
         secret = secret.strip()
-        if not _is_secret(scheme, secret):
+        if scheme and not _is_secret(scheme, secret):
             raise BadRequestError(
                 f"secret: can be guessed, or is too long; give {_SHORTEST} to {_LONGEST} characters, random ones such "
                 "as those of `openssl rand -hex 32`; what begins with whsec_ is base64"
@@ -258,7 +273,10 @@ class Triggers:
         return self._encrypt(name, schemes.hash_token(secret) if scheme == TOKEN else secret)
 
     def _rotated(self, row: TriggerRow, secret: str) -> dict[str, object]:
-        sealed = self._seal(row.name, row.scheme or TOKEN, secret)
+        if row.scheme is None:
+            options.check_secret(row.kind, secret)
+            return {"sealed": self._seal(row.name, "", secret)}
+        sealed = self._seal(row.name, row.scheme, secret)
         return {"sealed": sealed, "sealed_before": row.sealed, "sealed_before_until": self._now() + _ROTATION}
 
     # -- checks ------------------------------------------------------------------------------------------------------
@@ -271,8 +289,10 @@ class Triggers:
             raise BadRequestError("settings.dagu: is of webhooks that were imported; leave it out")
         if row.kind == AFTER:
             settings = check_after(change, settings, has_upstream=row.upstream_id is not None)
-        else:
+        elif row.kind == WEBHOOK:
             settings = check_settings(row.scheme or "", msgspec.structs.replace(settings, dagu=before.dagu))
+        else:
+            settings = options.check_options(row.kind, settings)
         params = row.params if change.params is None else change.params
         filters = row.filters if change.filters is None else change.filters
         check_params(params)
@@ -281,6 +301,8 @@ class Triggers:
         ]:
             if row.kind == WEBHOOK:
                 _check_pointer(pointer, settings)
+            elif row.kind in options.KINDS:
+                options.check_pointer(row.kind, pointer)
         max_bytes = _chosen(change.max_bytes, row.max_bytes)
         if max_bytes > self._most_bytes:
             raise BadRequestError(f"maxBytes: this server takes {self._most_bytes} at most (max_body_bytes)")
@@ -297,6 +319,7 @@ class Triggers:
             max_bytes=max_bytes,
             max_waiting=_chosen(change.max_waiting, row.max_waiting),
             collapse=_chosen(change.collapse, row.collapse),
+            **options.changed_times(row, change),
         )
 
 
@@ -305,10 +328,21 @@ def is_trigger_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text)) and text.strip(".") != ""
 
 
+def _check_new(new: requests.NewTrigger) -> None:
+    """Raise BadRequestError for a name, a kind or a scheme that is none."""
+    if not is_trigger_name(new.name):
+        raise BadRequestError(f"name: {shorten(new.name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
+    if new.kind not in KINDS:
+        raise BadRequestError(f"kind: {shorten(new.kind)} is no kind of trigger; write one of {', '.join(KINDS)}")
+    if new.kind == WEBHOOK and new.scheme not in SCHEMES:
+        raise BadRequestError(f"scheme: {shorten(new.scheme)} is no scheme; write one of {', '.join(SCHEMES)}")
+
+
 def check_settings(scheme: str, given: WebhookSettings) -> WebhookSettings:
     """Return the options of a webhook, with what ``hmac`` signs; raises BadRequestError."""
     if given.after or given.on:
         raise BadRequestError("settings: a webhook follows no DAG; leave after and on out")
+    options.refuse_others(WEBHOOK, given)
     if scheme not in (TOKEN, HMAC) and given.key:
         raise BadRequestError(f"settings.key: the scheme {scheme} has ids of its own; leave it out")
     if given.key and Pointer.read(given.key, "settings.key").kind != "json":
@@ -363,7 +397,7 @@ def _is_secret(scheme: str, text: str) -> bool:
 def _shown(row: NewTrigger) -> dict[str, object]:
     """Return what is recorded of a trigger: no secret."""
     names = ("kind", "scheme", "settings", "params", "filters", "queue", "priority", "per_minute", "max_bytes")
-    return {name: getattr(row, name) for name in (*names, "max_waiting", "collapse")}
+    return {name: getattr(row, name) for name in (*names, "max_waiting", "collapse", *options.TIMES)}
 
 
 def _names(dag: DagRow | None, upstream: DagRow | None) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -18,7 +19,7 @@ from dagbook.spec.params.names import is_reserved
 from dagbook.triggers.schemes import CREDENTIALS, DESCRIPTIVE, Headers
 
 _LONGEST_VALUE, _LONGEST_PAYLOAD = 32 * 1024, 96 * 1024  # bytes
-_MOST_FIELDS = 1_000
+_MOST_FIELDS, _LONGEST_KEY = 1_000, 200
 QUICK_BYTES = 64 * 1024  # of a body that is read in a few milliseconds
 _JSON = (b"{", b"[")
 _FORM = "application/x-www-form-urlencoded"
@@ -194,6 +195,14 @@ def keep_headers(headers: Headers, filters: Sequence[str], params: Mapping[str, 
         for name, values in headers.items()
         if name in names - CREDENTIALS - {own.lower()} and len(values) == 1
     }
+
+
+def as_key(text: str, reserved: str = "\0") -> str:
+    """Return a key as it is stored: by its hash if it is long, not printable, or begins with what is ``reserved``."""
+    text = text.strip()
+    if len(text) <= _LONGEST_KEY and text.isprintable() and not text.startswith(reserved):
+        return text
+    return f"sha256/{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
 
 
 def _read_form(text: str) -> Json:

@@ -16,6 +16,7 @@ from dagbook.triggers import values
 from dagbook.triggers.after import AFTER
 from dagbook.triggers.dispatch import message_of, waits_for
 from dagbook.triggers.inbox import Trial
+from dagbook.triggers.looks import options
 from dagbook.triggers.values import Message, UnusableError
 
 _UPSTREAM_GONE = "the DAG that it follows was deleted"
@@ -43,7 +44,7 @@ def present_event(
     """Return an event as clients see it, without its body; ``upstream`` is what the run that it follows has given."""
     waits = waits_for(trigger, queues_enabled=queues_enabled) if row.state == events.WAITING else ""
     params: dict[str, str] | UnsetType = UNSET
-    if row.body is not None or upstream is not None:
+    if row.body is not None or upstream is not None or trigger.kind in options.KINDS:
         with suppress(UnusableError):
             message = upstream or message_of(row)
             params = {pair.name: pair.value for pair in values.find_params(trigger.params, message)}

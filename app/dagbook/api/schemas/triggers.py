@@ -19,7 +19,8 @@ TriggerEventState = Literal["waiting", "filtered", "started", "superseded", "dea
 class Trigger(Schema, kw_only=True):
     """A trigger. ``dag`` is missing when the DAG was deleted; ``secret`` is there once, when it was made.
 
-    ``path`` is the address of a webhook, and ``waitsFor`` is why its events wait.
+    ``path`` is the address of a webhook, and ``waitsFor`` is why its events wait. ``baselineAt`` is the time of the
+    first look, and ``items`` how many files looks know that start nothing any more; ``looks`` may be a minute old.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Trigger(Schema, kw_only=True):
     looks: int
     looked_at: str | UnsetType = UNSET
     next_look_at: str | UnsetType = UNSET
+    baseline_at: str | UnsetType = UNSET
+    items: int
     waiting: int
     dead: int
     last_event_at: str | UnsetType = UNSET

@@ -22,10 +22,9 @@ from dagbook.api.schemas.alerts import (
     DAGAlerts,
 )
 from dagbook.cli.api import Api, segment, with_api
-from dagbook.cli.commands import CommandGroup, GlobalOptions, ListingGroup, read_secret
+from dagbook.cli.commands import CommandGroup, GlobalOptions, ListingGroup, read_secret, seconds_of
 from dagbook.cli.output import count_of, echo, format_duration, print_json, print_table, report, wants_json
 from dagbook.cli.transport import Mode
-from dagbook.spec.time.duration import duration_seconds
 
 _ALERTS, _CHANNELS, _RULES, _DELIVERIES = "/alerts", "/alert-channels", "/alert-rules", "/alert-deliveries"
 _name = click.argument("name", metavar="NAME")
@@ -262,7 +261,7 @@ def add_channel(api: Api, /, *, name: str, secret_file: str | None, **options: o
     key of pagerduty, the address of ping if it has no --url. The secret that signs a webhook is printed once.
     """
     fail = False if options.pop("no_fail") else None
-    seconds = {f"{option}Seconds": _seconds(f"--{option}", options.pop(option)) for option in ("interval", "every")}
+    seconds = {f"{option}Seconds": seconds_of(f"--{option}", options.pop(option)) for option in ("interval", "every")}
     body = {"name": name, **options, "to": options["to"] or None, "fail": fail, **seconds}
     body["secret"] = None if secret_file is None else read_secret(secret_file)
 
@@ -385,7 +384,7 @@ def add_rule(api: Api, /, *, name: str, remind: str | None, **options: object) -
     KIND is failed, partial, aborted, succeeded, waiting, missed, 'overdue 2h', 'slow 10m' or 'slow x3', 'queued 10m',
     server or channel; --on is repeatable.
     """
-    seconds = _seconds("--remind", remind)
+    seconds = seconds_of("--remind", remind)
     body = {"name": name, **options, **({} if seconds is None else {"remindSeconds": seconds})}
 
     async def work() -> None:
@@ -424,11 +423,3 @@ async def remove_rule(api: Api, *, name: str) -> None:
     """Remove the rule NAME."""
     await api.act("DELETE", f"{_RULES}/{segment(name)}")
     report(f"removed the rule {name}", {"removed": name})
-
-
-def _seconds(option: str, text: object) -> int | None:
-    """Return the seconds of an option, which may have no unit; raises UsageError."""
-    seconds = None if text is None else duration_seconds(f"{text}s" if str(text).isdecimal() else str(text))
-    if text is not None and (seconds is None or seconds < 0):
-        raise click.UsageError(f"{option}: {text!r} is no duration; write one such as 60s or 15m")
-    return None if seconds is None else int(seconds)

@@ -10,13 +10,18 @@ import msgspec
 
 from dagbook.api.schemas.triggers import ReceivedEvent, Trigger, TriggerEvent, TriggerEvents, Triggers, TriggerTest
 from dagbook.cli.api import Api, check, segment, with_api
-from dagbook.cli.commands import ListingGroup, read_file, read_secret
+from dagbook.cli.commands import ListingGroup, read_file, read_secret, seconds_of
 from dagbook.cli.output import count_of, echo_bytes, print_table, report
 from dagbook.cli.transport import Mode
 
 _TRIGGERS = "/triggers"
-_SETTINGS = ("header", "prefix", "encoding", "time_header", "signed", "repeats", "key", "after", "on")
+_SETTINGS = (
+    *("header", "prefix", "encoding", "time_header", "signed", "repeats", "key", "after", "on"),
+    *("files", "url", "settle", "marker", "changed", "existing"),
+)
 _ENDS = ["succeeded", "partial", "failed", "aborted"]
+_LOOKS = {"files": "files", "sftp": "url", "http": "url"}  # the option that says where, by kind
+_KINDS = {"webhook": "scheme", "after": "after"} | _LOOKS
 _name = click.argument("name", metavar="NAME")
 _event_id = click.argument("event_id", metavar="ID")
 F = TypeVar("F", bound=Callable[..., object])
@@ -33,7 +38,22 @@ def _with_options(function: F) -> F:
         click.option("--max-bytes", type=int, metavar="N", help="The longest body; 1 MiB."),
         click.option("--max-waiting", type=int, metavar="N", help="Queued runs, beyond which events wait; 1000."),
         click.option("--collapse/--no-collapse", default=None, help="Of several events that wait, start the newest."),
-        click.option("--secret-file", metavar="FILE", help="A secret that the sender has made; - reads stdin."),
+        click.option("--every", metavar="TIME", help="Between two looks, as 15m; 60s."),
+        click.option("--settle", metavar="TIME", help="How long a file must not have changed; 10s."),
+        click.option(
+            "--marker", metavar="END", help="A file is whole when there is one with its name and this, as .done."
+        ),
+        click.option(
+            "--changed", metavar="POINTER", help="http: where its JSON says that it has changed, as json:/id."
+        ),
+        click.option("--together/--no-together", default=None, help="Make one event of all new files of a look."),
+        click.option("--host", metavar="HOST", help="The machine that looks, if not any server."),
+        click.option(
+            "--key-file", metavar="FILE", help="sftp: the private key to log in with, which is stored encrypted."
+        ),
+        click.option(
+            "--secret-file", metavar="FILE", help="A secret of the sender, a password or a token; - reads stdin."
+        ),
         click.option("--on", multiple=True, type=click.Choice(_ENDS), help="after: how these runs end; succeeded."),
         click.option("--key", metavar="POINTER", help="Where the body has the id of an event, as json:/id."),
         click.option("--header", metavar="NAME", help="hmac: the header of the signature."),
@@ -51,9 +71,13 @@ def _with_options(function: F) -> F:
 def _body_of(options: dict[str, object]) -> dict[str, object]:
     """Return the body of a request from options: those that are given."""
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    for option, name in (("settle", "settle"), ("every", "every_seconds")):
+        if option in given:
+            given[name] = seconds_of(f"--{option}", given.pop(option))
     settings = {_in_json(name): given.pop(name) for name in _SETTINGS if name in given}
-    if isinstance(file := given.pop("secret_file", None), str):
-        given["secret"] = read_secret(file)
+    for option in ("key_file", "secret_file"):
+        if isinstance(file := given.pop(option, None), str):
+            given["secret"] = read_secret(file, f"--{option.replace('_', '-')}")
     if isinstance(pairs := given.pop("params", None), tuple):
         given["params"] = dict(_pair(each) for each in pairs if each)
     if isinstance(filters := given.pop("filters", None), tuple):
@@ -91,7 +115,7 @@ async def list_triggers(api: Api) -> None:
     rows = [
         (
             *(each.name, each.dag or "", each.scheme or each.kind),
-            each.waits_for or each.problem or ("ready" if each.dag else "the DAG was deleted"),
+            each.waits_for or each.problem or (_state(each) if each.dag else "the DAG was deleted"),
             *(str(each.waiting), str(each.dead), each.last_event_at or ""),
         )
         for each in found.triggers
@@ -111,20 +135,21 @@ async def show(api: Api, *, name: str) -> None:
 @triggers.command(example="dagbook triggers add push --dag build --webhook github --param SHA=json:/after")
 @_name
 @click.option("--dag", required=True, metavar="DAG", help="The stored DAG that is started.")
-@click.option("--webhook", "scheme", metavar="SCHEME", help="How the sender shows who it is.")
-@click.option("--after", metavar="DAG", help="The stored DAG whose runs it follows.")
+@click.option("--webhook", metavar="SCHEME", help="A request starts it: how the sender shows who it is.")
+@click.option("--after", metavar="DAG", help="A run of another stored DAG starts it.")
+@click.option("--files", metavar="GLOB", help="A new file starts it, as '/srv/inbox/*.csv'.")
+@click.option("--sftp", metavar="URL", help="A new file on a server starts it, as 'sftp://me@example.org/out/*.csv'.")
+@click.option("--http", metavar="URL", help="A change of what an address answers starts it.")
+@click.option("--existing", is_flag=True, default=None, help="Also start what is there at the first look.")
 @_with_options
 @with_api()
 def add(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
-    """Add the trigger NAME: a webhook with a SCHEME, or one that follows the runs of another DAG.
+    """Add the trigger NAME: a webhook, what follows the runs of another DAG, or what looks for files or at an address.
 
-    SCHEME is token, standard, github, gitlab, stripe or hmac. The secret is printed once, unless the sender has made it
-    and it is given by --secret-file. A param whose NAME ends in ! must be found in the event.
+    SCHEME is token, standard, github, gitlab, stripe or hmac. The secret of a webhook is printed once, unless the
+    sender has made it and it is given by --secret-file. A param whose NAME ends in ! must be found in the event.
     """
-    kinds = [kind for kind, option in (("webhook", "scheme"), ("after", "after")) if options[option] is not None]
-    if len(kinds) != 1:
-        raise click.UsageError("give either --webhook or --after")
-    body = {"name": name, "kind": kinds[0], **_body_of(options)}
+    body = {"name": name, **_body_of(_kind_of(options))}
 
     async def work() -> None:
         found = await api.post(_TRIGGERS, Trigger, body)
@@ -137,6 +162,8 @@ def add(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
 @_name
 @click.option("--dag", metavar="DAG", help="The stored DAG that is started.")
 @click.option("--after", metavar="DAG", help="The stored DAG whose runs it follows.")
+@click.option("--files", metavar="GLOB", help="Other files to look for; those that are there start nothing.")
+@click.option("--url", metavar="URL", help="Another address to look at; what is there starts nothing.")
 @_with_options
 @with_api()
 def set_options(api: Api, /, *, name: str, **options: object) -> Awaitable[None]:
@@ -302,12 +329,50 @@ def _print_trial(found: TriggerTest) -> None:
     print_table(("WHAT", "VALUE"), rows, found)
 
 
+def _kind_of(options: dict[str, object]) -> dict[str, object]:
+    """Return the options with the kind of the trigger that they ask for; raises UsageError."""
+    asked = {kind: place for kind in _KINDS if (place := options.pop(kind)) is not None}
+    if len(asked) != 1:
+        raise click.UsageError("give one of --webhook, --after, --files, --sftp and --http")
+    ((kind, place),) = asked.items()
+    return options | {"kind": kind, _KINDS[kind]: place}
+
+
+def _looks(found: Trigger) -> str:
+    """Say when a new trigger looks, and what it begins with."""
+    where = f" on {found.host}" if found.host else ""
+    text = f"looks every {found.every_seconds} s{where}"
+    if found.kind == "files":
+        text += ", and at once when the directory changes"
+    if found.settings.get("existing"):
+        return f"{text}; what is there already starts runs, too"
+    if not found.baseline_at:
+        return f"{text}; what is there at its first look starts nothing"
+    if found.kind == "http":
+        return f"{text}; what it answers now starts nothing"
+    there = (
+        "1 file is there already and starts" if found.items == 1 else f"{found.items} files are there already and start"
+    )
+    return f"{text}; {there} nothing"
+
+
+def _state(found: Trigger) -> str:
+    """Say how it is about a trigger that nothing keeps from starting runs."""
+    if found.kind not in _LOOKS:
+        return "ready"
+    if not found.baseline_at:
+        return f"waiting for a look on {found.host}" if found.host else "waiting for a look"
+    return f"nothing new since {found.last_event_at or found.baseline_at} ({count_of(found.looks, 'look')})"
+
+
 def _path(name: str) -> str:
     return f"{_TRIGGERS}/{segment(name)}"
 
 
 def _what(found: Trigger) -> str:
     """Return what starts the runs of a trigger."""
+    if found.kind in _LOOKS:
+        return _looks(found)
     if found.kind != "after":
         return f"POST {found.path}"
     upstream, ends = found.settings["after"], found.settings["on"]

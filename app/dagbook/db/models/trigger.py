@@ -147,7 +147,10 @@ class TriggerEvent(Base):
 
 
 class TriggerItem(Base):
-    """An entry that a look has seen; it is forgotten when it is gone, so that the same one again is a new event."""
+    """What a look has handled; it is forgotten when it is gone, so that the same one again is a new event.
+
+    ``generation`` is the number of that look, which is a part of the key of the event.
+    """
 
     __tablename__ = "trigger_items"
     __table_args__ = (
@@ -162,5 +165,4 @@ class TriggerItem(Base):
     fingerprint: Mapped[str] = mapped_column(Text)
     stable_since: Mapped[datetime] = mapped_column(UtcDateTime)
     generation: Mapped[int]
-    missing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     event_id: Mapped[str | None] = mapped_column(Text, ForeignKey("trigger_events.id", ondelete="SET NULL"))

@@ -1,3 +1,3 @@
 """The ssh executor."""
 
-__all__ = ["known_hosts"]
+__all__ = ["connection", "known_hosts"]

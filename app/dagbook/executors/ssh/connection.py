@@ -23,7 +23,7 @@ _DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519", "id_dsa")
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """Host, user and credentials: the key if there is one, else the password.
+    """Host, user and credentials: the key, a file or its text, if there is one, else the password.
 
     The key of the host has to be in ``known_hosts``, where ``accept_new`` adds the first; without, any is accepted.
     """
@@ -31,7 +31,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     user: str
-    key: Path | None
+    key: Path | str | None
     password: str
     known_hosts: Path | None = None
     accept_new: bool = False
@@ -142,17 +142,18 @@ async def _open(login: Login, keys: list[asyncssh.SSHKey] | None, account: str) 
     )
 
 
-def _read_key(path: Path) -> asyncssh.SSHKey:
+def _read_key(key: Path | str) -> asyncssh.SSHKey:
+    named = f"key {key}" if isinstance(key, Path) else "key"
     try:
-        return asyncssh.read_private_key(path)
+        return asyncssh.read_private_key(key) if isinstance(key, Path) else asyncssh.import_private_key(key)
     except asyncssh.KeyEncryptionError as error:
-        raise SetupError(f"ssh: the key {path} needs a passphrase; use a key without one") from error
+        raise SetupError(f"ssh: the {named} needs a passphrase; use a key without one") from error
     except asyncssh.KeyImportError as error:
         if "passphrase" in str(error).lower():
-            raise SetupError(f"ssh: the key {path} needs a passphrase; use a key without one") from error
-        raise SetupError(f"ssh: {path} is not a readable private key: {error}") from error
+            raise SetupError(f"ssh: the {named} needs a passphrase; use a key without one") from error
+        raise SetupError(f"ssh: the {named} is not a readable private key: {error}") from error
     except OSError as error:
-        raise SetupError(f"ssh: the key {path} could not be read: {error.strerror}") from error
+        raise SetupError(f"ssh: the {named} could not be read: {error.strerror}") from error
 
 
 @contextmanager

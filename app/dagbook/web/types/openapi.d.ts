@@ -2790,7 +2790,9 @@ export interface components {
         ChangeTrigger: {
             collapse?: boolean | null;
             dag?: string | null;
+            everySeconds?: number | null;
             filters?: string[] | null;
+            host?: string | null;
             maxBytes?: number | null;
             maxWaiting?: number | null;
             params?: {
@@ -2801,6 +2803,7 @@ export interface components {
             queue?: string | null;
             secret?: string | null;
             settings?: components["schemas"]["WebhookSettings"] | null;
+            together?: boolean | null;
         };
         /** CleanedUp */
         CleanedUp: {
@@ -3545,7 +3548,9 @@ export interface components {
         NewTrigger: {
             collapse?: boolean | null;
             dag: string;
+            everySeconds?: number | null;
             filters?: string[] | null;
+            host?: string | null;
             /** @default webhook */
             kind?: string;
             maxBytes?: number | null;
@@ -3561,6 +3566,7 @@ export interface components {
             scheme?: string;
             secret?: string | null;
             settings?: components["schemas"]["WebhookSettings"] | null;
+            together?: boolean | null;
         };
         /** NextStart */
         NextStart: {
@@ -4452,6 +4458,7 @@ export interface components {
         };
         /** Trigger */
         Trigger: {
+            baselineAt?: string;
             collapse: boolean;
             createdBy?: string;
             dag?: string;
@@ -4460,6 +4467,7 @@ export interface components {
             everySeconds?: number;
             filters: string[];
             host?: string;
+            items: number;
             /** @enum {string} */
             kind: "webhook" | "files" | "sftp" | "http" | "after";
             lastEventAt?: string;
@@ -4672,6 +4680,8 @@ export interface components {
         WebhookSettings: {
             /** @default  */
             after?: string;
+            /** @default  */
+            changed?: string;
             /** @default false */
             dagu?: boolean;
             /**
@@ -4679,20 +4689,29 @@ export interface components {
              * @enum {string}
              */
             encoding?: "hex" | "base64";
+            /** @default false */
+            existing?: boolean;
+            /** @default  */
+            files?: string;
             /** @default  */
             header?: string;
             /** @default  */
             key?: string;
+            /** @default  */
+            marker?: string;
             /** @default [] */
             on?: (("succeeded" | "partial" | "failed" | "aborted") | unknown)[];
             /** @default  */
             prefix?: string;
             /** @default false */
             repeats?: boolean;
+            settle?: number | null;
             /** @default  */
             signed?: string;
             /** @default  */
             timeHeader?: string;
+            /** @default  */
+            url?: string;
         };
         /** Worker */
         Worker: {

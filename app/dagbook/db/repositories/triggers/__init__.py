@@ -1,3 +1,3 @@
 """Triggers and their events."""
 
-__all__ = ["events", "trigger_alerts", "triggers", "upkeep", "upstream_ends"]
+__all__ = ["events", "looks", "trigger_alerts", "triggers", "upkeep", "upstream_ends"]

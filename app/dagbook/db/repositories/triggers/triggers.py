@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.definition import Dag
-from dagbook.db.models.trigger import IS_DEAD, IS_WAITING, Trigger, TriggerEvent
+from dagbook.db.models.trigger import IS_DEAD, IS_WAITING, Trigger, TriggerEvent, TriggerItem
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns, first_row, insert_into
@@ -42,6 +42,10 @@ class NewTrigger(msgspec.Struct, frozen=True, kw_only=True):
     paused_at: datetime | None = None
     paused_by: str | None = None
     upstream_id: int | None = None  # the DAG whose runs it follows
+    host: str | None = None
+    together: bool = False
+    every_seconds: int | None = None
+    next_look_at: datetime | None = None
 
 
 class TriggerRow(NewTrigger, frozen=True, kw_only=True):
@@ -50,10 +54,7 @@ class TriggerRow(NewTrigger, frozen=True, kw_only=True):
     id: int
     sealed_before: bytes | None
     sealed_before_until: datetime | None
-    host: str | None
-    together: bool
-    every_seconds: int | None
-    next_look_at: datetime | None
+    baseline_at: datetime | None
     looks: int
     looked_at: datetime | None
     problem: str | None
@@ -70,6 +71,7 @@ class ListedTrigger(TriggerRow, frozen=True, kw_only=True):
     dead: int
     last_event_at: datetime | None
     upstream: str | None  # the file name of the DAG whose runs it follows
+    items: int  # that looks have handled
 
 
 _of_dag = (Dag.file_name, Dag.dag_name, Dag.suspended)
@@ -86,6 +88,7 @@ _listed = (
         _count.where(IS_DEAD).scalar_subquery().label("dead"),
         select(func.max(TriggerEvent.received_at)).where(_of_trigger).scalar_subquery().label("last_event_at"),
         _upstream.file_name.label("upstream"),
+        select(func.count()).where(TriggerItem.trigger_id == Trigger.id).scalar_subquery().label("items"),
     )
     .outerjoin(Dag, Dag.id == Trigger.dag_id)
     .outerjoin(_upstream, _upstream.id == Trigger.upstream_id)
@@ -136,11 +139,12 @@ def count(connection: ReadConnection) -> int:
     return connection.scalar(select(func.count()).select_from(Trigger)) or 0
 
 
-def add(connection: WriteConnection, trigger: NewTrigger) -> bool:
-    """Store a trigger; False when its name is taken."""
+def add(connection: WriteConnection, trigger: NewTrigger) -> int | None:
+    """Store a trigger and return its id; None when its name is taken."""
     values = msgspec.structs.asdict(trigger)
     added = insert_into(Trigger).values(values).on_conflict_do_nothing(index_elements=["name"])
-    return connection.execute(added.returning(Trigger.id)).scalar() is not None
+    key: int | None = connection.execute(added.returning(Trigger.id)).scalar()
+    return key
 
 
 def change(connection: WriteConnection, trigger_id: int, **values: object) -> None:
