@@ -189,9 +189,10 @@ async def test_a_body_of_another_form_is_refused_and_not_kept(scene: Scene) -> N
     assert await scene.events("build") == []
 
 
-async def test_a_key_of_a_sender_does_not_name_a_run(scene: Scene) -> None:
-    found = await scene.started(Idempotency_Key="dagRunId/r-1")
-    assert await scene.started(Idempotency_Key="dagRunId/r-1") == found
+@pytest.mark.parametrize("key", ["dagRunId/r-1", "replay/r-1/r-2"])
+async def test_a_key_of_a_sender_names_neither_a_run_nor_a_replay(scene: Scene, key: str) -> None:
+    found = await scene.started(Idempotency_Key=key)
+    assert await scene.started(Idempotency_Key=key) == found
     (event,) = await scene.events("build")
     assert (event["id"], event["key"][:7]) == (found["dagRunId"], "sha256/")
 

@@ -103,7 +103,7 @@ class Inbox:
             new = NewTriggerEvent(
                 id=new_run_id(),
                 trigger_id=trigger.id,
-                key=f"replay/{event.id}/{replay_id}",
+                key=events.key_of_replay(event.id, replay_id),
                 received_at=at,
                 content_type=event.content_type,
                 headers=event.headers,

@@ -173,7 +173,7 @@ class Intake:
             trigger_id=row.id,
             key=events.key_of_run(verified.run_id)
             if verified.run_id
-            else values.as_key(key, events.key_of_run("")) or event_id,
+            else values.as_key(key, events.OWN_KEYS) or event_id,
             body_hash=None if verified.signed is None else hashlib.sha256(verified.signed).digest(),
             state=state,
             reason=reason,

@@ -197,7 +197,7 @@ def keep_headers(headers: Headers, filters: Sequence[str], params: Mapping[str, 
     }
 
 
-def as_key(text: str, reserved: str = "\0") -> str:
+def as_key(text: str, reserved: tuple[str, ...] = ()) -> str:
     """Return a key as it is stored: by its hash if it is long, not printable, or begins with what is ``reserved``."""
     text = text.strip()
     if len(text) <= _LONGEST_KEY and text.isprintable() and not text.startswith(reserved):

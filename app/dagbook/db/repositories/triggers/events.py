@@ -25,7 +25,9 @@ DEAD, DISCARDED, REPLAYED = "dead", "discarded", "replayed"
 # What runs say of how they were started, by the kinds of triggers.
 RUN_TRIGGERS = {"webhook": "webhook", "files": "file", "sftp": "sftp", "http": "http", "after": "run"}
 WITH_RUN = (WAITING, STARTED)
-_NAMED = re.compile(r"dagRunId/([-A-Za-z0-9_]+)")  # a key of a sender who has named the run
+_OF_RUN, _OF_REPLAY = "dagRunId/", "replay/"
+OWN_KEYS = (_OF_RUN, _OF_REPLAY)  # how keys begin that no sender gives
+_NAMED = re.compile(f"{_OF_RUN}([-A-Za-z0-9_]+)")  # a key of a sender who has named the run
 
 
 class NewTriggerEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +127,12 @@ _count_runs = (
 
 def key_of_run(run_id: str) -> str:
     """Return the key of an event whose sender names the run."""
-    return f"dagRunId/{run_id}"
+    return f"{_OF_RUN}{run_id}"
+
+
+def key_of_replay(event_id: str, replay_id: str) -> str:
+    """Return the key of an event that repeats another one."""
+    return f"{_OF_REPLAY}{event_id}/{replay_id}"
 
 
 def receive(connection: WriteConnection, event: NewTriggerEvent) -> Received | None:
