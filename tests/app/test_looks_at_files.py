@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,13 +314,9 @@ async def test_a_server_looks_at_once_when_a_directory_changes(scene: LookScene)
     await scene.watcher.looks.stop()
     scene.server.looks.start()
 
-    async def is_watched() -> bool:
-        return bool((await trigger(scene))["looks"])
+    async def look(events: int) -> bool:
+        return len(await scene.events("inbox")) == events
 
-    await wait_until(is_watched)
-
-    async def look() -> bool:
-        scene.file("a", str(os.urandom(8)))
-        return bool(await scene.events("inbox"))
-
-    await wait_until(look, every_seconds=0.2)
+    for number in range(3):  # the first one before it is watched
+        scene.file(f"file{number}")
+        await wait_until(partial(look, number + 1), every_seconds=0.1)

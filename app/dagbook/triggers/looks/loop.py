@@ -161,7 +161,7 @@ class Looks:
         now = self._seconds()
         if own.due <= now:
             own.due = now + _BACK_OFF_SECONDS
-        if own.due < now + _POLL_SECONDS:
+        if own.due < now + _POLL_SECONDS or not self._watch.has(own.directory):
             self._loop.wake()
 
     async def _claim(self, row: LookRow) -> _Own | None:
