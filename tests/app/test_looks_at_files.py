@@ -201,7 +201,7 @@ async def test_a_server_that_has_lost_its_lease_stores_nothing(scene: LookScene)
 
 
 def _expire(connection: Any) -> None:
-    connection.exec_driver_sql("UPDATE triggers SET lease_until = next_look_at, next_look_at = looked_at")
+    connection.exec_driver_sql("UPDATE triggers SET lease_until = created_at, next_look_at = created_at")
 
 
 async def test_a_host_looks_for_itself_and_makes_the_first_look(scene: LookScene) -> None:
@@ -296,7 +296,7 @@ async def test_without_its_dag_nothing_is_looked_for(scene: LookScene) -> None:
         ({"secret": "x" * 20}, "secret: a directory of this machine needs none"),
         ({"params": {"A": "json:/a"}}, "json:/a: a trigger of the kind files has no such value"),
         ({"everySeconds": 9}, "everySeconds"),
-        ({"kind": "pigeon"}, "kind: 'pigeon' is no kind of trigger; write one of webhook, files"),
+        ({"kind": "pigeon"}, "kind: 'pigeon' is no kind of trigger; write one of webhook, after, files"),
         ({"kind": "webhook", "scheme": "github", "host": "x"}, "host: a trigger of the kind webhook does not look"),
     ],
 )
