@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from dagbook.db.database import Database, WriteConnection
+from dagbook.db.database import ALERTS, Database, WriteConnection
 from dagbook.db.models import Alert, AlertEvent, AlertRule
 from dagbook.db.repositories.runs import run_ends
 from dagbook.db.repositories.runs.run_ends import RunEnd
@@ -77,6 +77,7 @@ async def test_a_success_is_one_where_something_is_open_or_a_rule_tells_of_it(
             add(connection, model, **row)
         end(connection, SUCCEEDED)
         assert len([key for key, *_ in found(connection) if key.startswith("run/")]) == events
+        assert (ALERTS in connection.info.get("changed", ())) is (events > 0)  # what servers look for after the commit
 
     await rehearse(database, work)
 

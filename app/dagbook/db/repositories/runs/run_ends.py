@@ -42,6 +42,7 @@ _has_rules = _one.where(AlertRule.enabled).exists()
 _is_open = _one.where(Alert.subject_kind == _dag, Alert.subject == Run.dag_name, Alert.closed_at.is_(None)).exists()
 _is_unrouted = _one.where(AlertEvent.routed_at.is_(None), AlertEvent.subject == Run.dag_name).exists()
 _tells_success = _one.where(AlertRule.enabled, AlertRule.tells_success).exists()
+_is_added = literal_column("1", Integer)
 _root = aliased(Run)
 _add_ends = Prepared(
     insert_into(AlertEvent)
@@ -55,6 +56,7 @@ _add_ends = Prepared(
         ),
     )
     .on_conflict_do_nothing()
+    .returning(_is_added)
 )
 _add_waits = Prepared(
     insert_into(AlertEvent)
@@ -66,6 +68,7 @@ _add_waits = Prepared(
         .where(Run.id == _run, _has_rules),
     )
     .on_conflict_do_nothing()
+    .returning(_is_added)
 )
 
 
@@ -100,16 +103,14 @@ def add(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Add the events of the runs that these transitions end, and of the approvals that they ask for."""
     ends = [_end(each) for each in find(transitions)]
     waits = [_wait(approval) for each in transitions for approval in each.approvals]
-    _add_ends.execute_many(connection, ends)
-    _add_waits.execute_many(connection, waits)
-    if ends or waits:
-        mark_changed(connection, ALERTS)
+    if [*_add_ends.execute_many(connection, ends), *_add_waits.execute_many(connection, waits)]:
+        mark_changed(connection, ALERTS)  # few successes make an event
 
 
 def add_forced(connection: WriteConnection, end: RunEnd) -> None:
     """Add the event of a run that is finished by its rows."""
-    _add_ends.execute_many(connection, [_end(end)])
-    mark_changed(connection, ALERTS)
+    if _add_ends.execute_many(connection, [_end(end)]):
+        mark_changed(connection, ALERTS)
 
 
 def _end(end: RunEnd) -> _Row:
