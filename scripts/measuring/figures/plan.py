@@ -133,7 +133,7 @@ PLAN = (
     Planned("R9", "sqlite", "R9", 0, Size(1, _FULL_DISK), Size(3, f"{_FULL_DISK} --rounds 10"), REPEATED),
     *_KILLS,
     *_named("alerts", "FA1", 310_100, 1),
-    _named_of_several("alerts", "FA2", 320_100, 10),
+    _named_of_several("alerts", "FA2", 320_100, 14),
     *_named("alerts", "FA3", 330_100, 5),
     *_named("alerts", "FA4", 340_100, 6),
     _named_of_several("alerts", "FA5", 350_100, 5),
