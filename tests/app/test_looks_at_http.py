@@ -109,6 +109,20 @@ async def test_a_token_is_sent_and_shown_nowhere(scene: LookScene, web: Web) -> 
     assert (refused.status_code, "secret: is missing" in refused.text) == (400, True)
 
 
+async def test_a_token_is_sent_to_no_server_but_the_one_that_it_was_given_for(scene: LookScene, web: Web) -> None:
+    await watch(scene, web, {"secret": "a token of the source"})
+    other = web.url.replace("127.0.0.1", "localhost")
+    change: dict[str, Any] = {"settings": {"url": f"{other}/feed"}}
+    refused = await scene.client.patch("/triggers/feed", json=change)
+    assert (refused.status_code, "secret: is missing" in refused.text) == (400, True)
+    await look(scene)
+    assert web.asked[-1].headers["host"] == web.url.removeprefix("http://")
+    await scene.ok("PATCH", "/triggers/feed", settings={"url": f"{web.url}/feed?part=2"})
+    await scene.ok("PATCH", "/triggers/feed", **change, secret="another one")  # noqa: S106 - of this test
+    await look(scene)
+    assert web.asked[-1].headers["authorization"] == "Bearer another one"
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

@@ -100,11 +100,11 @@ class Triggers:
         of a secret. Raises BadRequestError and AlreadyExistsError.
         """
         _check_new(new)
-        is_hook = new.kind == WEBHOOK
+        is_hook, at = new.kind == WEBHOOK, self._now()
         made = _make_secret(new.scheme) if is_hook and new.secret is None and not hashed else ""
-        secret, at, sealed = made or new.secret or "", self._now(), None
-        if hashed or is_hook or secret:
-            sealed = self._encrypt(new.name, hashed) if hashed else self._seal(new.name, new.scheme, secret)
+        secret, sealed = made or new.secret or "", self._encrypt(new.name, hashed) if hashed else None
+        if sealed is None and (is_hook or secret):
+            sealed = self._seal(new.name, new.scheme, secret)
         row = NewTrigger(
             name=new.name,
             dag_id=dag.id,
@@ -113,7 +113,7 @@ class Triggers:
             settings={"dagu": True} if hashed else {},
             params={},
             filters=(),
-            sealed=self._encrypt(new.name, hashed) if hashed else sealed,
+            sealed=sealed,
             queue="",
             priority=0,
             per_minute=_PER_MINUTE,
@@ -130,12 +130,7 @@ class Triggers:
         )
         row = self._changed(row, new)
         created = _action(Action.TRIGGER_CREATE, row.name, None, _shown(row) | _names(dag, upstream))
-        entry = actor.entry(created, row.created_at)
-        found = None
-        if row.kind in options.KINDS:
-            options.check_secret(row.kind, new.secret or "")
-            is_here = row.host in (None, self.looker.host)
-            found = await look_first(self.looker, row, dag.run_as, new.secret or "") if is_here else None
+        entry, found = actor.entry(created, at), await look_first(self.looker, row, dag.run_as, secret)
 
         def work(connection: WriteConnection) -> None:
             if triggers.count(connection) >= _MOST_TRIGGERS:
@@ -163,6 +158,10 @@ class Triggers:
             upstream_id = row.upstream_id if upstream is None else upstream.id
             moved = msgspec.structs.replace(row, dag_id=row.dag_id if dag is None else dag.id, upstream_id=upstream_id)
             changed = self._changed(moved, change)
+            if row.sealed is not None and change.secret is None and options.is_of_other_server(row, changed):
+                raise BadRequestError(
+                    "secret: is missing; what was given for one server is sent to no other, so give that of the new one"
+                )
             if options.is_elsewhere(row, changed):
                 looks.restart(connection, row.id, now)
             names = [each for each in NewTrigger.__struct_fields__ if getattr(changed, each) != getattr(row, each)]

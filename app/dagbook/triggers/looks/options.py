@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -172,3 +173,9 @@ def is_elsewhere(before: NewTrigger, after: NewTrigger) -> bool:
         for row in (before, after)
     ]
     return places[0] != places[1]
+
+
+def is_of_other_server(before: NewTrigger, after: NewTrigger) -> bool:
+    """Whether an address leads to another server, or to another login there."""
+    urls = [urlsplit(str(row.settings.get("url", ""))) for row in (before, after)]
+    return urls[0][:2] != urls[1][:2]

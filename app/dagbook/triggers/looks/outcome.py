@@ -17,6 +17,7 @@ from dagbook.db.repositories.triggers.triggers import NewTrigger, TriggerRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import new_run_id, shorten
 from dagbook.triggers import values
+from dagbook.triggers.looks import options
 from dagbook.triggers.looks.comparison import Entry, Listing, together
 from dagbook.triggers.looks.files import LookError
 from dagbook.triggers.looks.looker import Asked, Looker
@@ -44,8 +45,13 @@ def asked_of(row: NewTrigger, run_as: str | None, secret: str, known: str = "") 
     )
 
 
-async def look_first(looker: Looker, row: NewTrigger, run_as: str | None, secret: str) -> Listing:
-    """Look before a trigger is stored; raises BadRequestError."""
+async def look_first(looker: Looker, row: NewTrigger, run_as: str | None, secret: str) -> Listing | None:
+    """Look before a trigger is stored, if it is one that looks, and on this machine; raises BadRequestError."""
+    if row.kind not in options.KINDS:
+        return None
+    options.check_secret(row.kind, secret)
+    if row.host not in (None, looker.host):
+        return None
     try:
         return await looker.look(asked_of(row, run_as, secret))
     except LookError as error:
