@@ -41,6 +41,18 @@ async def test_a_menu_is_used_with_keys_alone(browser: Browser, site: Site) -> N
         assert visitor.complaints == []
 
 
+async def test_a_menu_that_is_shut_and_opened_at_once_takes_the_focus(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
+        page = await visitor.open("/users")
+        button = page.get_by_role("button", name="Actions of viewer")
+        await button.click()
+        first = page.get_by_role("menuitem").first
+        await expect(first).to_be_focused()
+        await button.evaluate("button => { button.popoverTargetElement.hidePopover(); button.click() }")
+        await expect(first).to_be_focused()
+        assert visitor.complaints == []
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_a_menu_fits_the_window_and_closes(browser: Browser, site: Site, width: int) -> None:
     async with visiting(browser, site.address, cookie=site.cookies["admin"], width=width) as visitor:

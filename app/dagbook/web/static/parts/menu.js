@@ -17,7 +17,9 @@ const STEPS = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
  */
 export function Menu({ label, items, icon = "more", title, class: look = title ? "" : "quiet" }) {
   const id = useId();
-  const [open, setOpen] = useState(false);
+  // Counts how often it opened since it was shut: the browser reports a menu that is shut and opened at once with one
+  // event, from open to open, and its items are to take the focus again.
+  const [opened, setOpened] = useState(0);
   const button = useRef(/** @type {HTMLButtonElement | null} */ (null));
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   const shown = /** @type {MenuItem[]} */ (items.filter(Boolean));
@@ -30,11 +32,11 @@ export function Menu({ label, items, icon = "more", title, class: look = title ?
   };
   // The browser opens and closes the popover with its button, on Escape and a click elsewhere; it is empty until then.
   return html`<button type="button" ref=${button} class=${look} popovertarget=${id} aria-haspopup="menu"
-      aria-expanded=${open} aria-label=${label} title=${title ? undefined : label} onKeyDown=${show}>
+      aria-expanded=${opened > 0} aria-label=${label} title=${title ? undefined : label} onKeyDown=${show}>
       ${title}<${Icon} name=${icon} /></button>
     <div id=${id} ref=${list} popover="auto" class="menu" role="menu" aria-label=${label}
-      onToggle=${(/** @type {ToggleEvent} */ event) => setOpen(event.newState === "open")}>
-      ${open && html`<${Items} items=${shown} button=${button} onClose=${close} />`}</div>`;
+      onToggle=${(/** @type {ToggleEvent} */ event) => setOpened((times) => event.newState === "open" ? times + 1 : 0)}>
+      ${opened > 0 && html`<${Items} key=${opened} items=${shown} button=${button} onClose=${close} />`}</div>`;
 }
 
 /** @param {{ items: MenuItem[], button: { current: HTMLButtonElement | null }, onClose: () => void }} props */
