@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.process.load import measure_share
 from tests.process.poison import DIRECTORY, LONG_RUNS, RUNS, SIZE, STUCK, Poison, fill
 from tests.process.program import Program
 from tests.process.waiting import wait_for
@@ -24,16 +25,7 @@ pytestmark = pytest.mark.parametrize("make_url", ["sqlite"], indirect=True)
 
 HEALTH_SECONDS, LONG_TEXT_SECONDS = 1.0, 0.3
 RUN_SECONDS, END_SECONDS = 45.0, 20.0
-SAMPLE_SECONDS = 0.05  # of a core
 ATTEMPTS = 3  # a busy machine delays answers as well; a server that does not answer is late each time
-
-
-def _measure_share() -> float:
-    """Return which share of a core a thread gets at the moment: 1 on an idle machine."""
-    begun, used = time.monotonic(), time.thread_time()
-    while time.thread_time() - used < SAMPLE_SECONDS:
-        pass
-    return SAMPLE_SECONDS / max(time.monotonic() - begun, SAMPLE_SECONDS)
 
 
 class Pulse:
@@ -59,7 +51,7 @@ class Pulse:
         self._stopped.set()
         self._thread.join()
         self._socket.close()
-        self.worst *= _measure_share()
+        self.worst *= measure_share()
 
     def _beat(self) -> None:
         while not self._stopped.wait(0.01):
