@@ -125,7 +125,7 @@ async def test_a_receiver_that_drips_holds_up_no_other(scene: AlertScene) -> Non
         while True:
             writer.write(b".")
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # it never ends, but something always comes
 
     await scene.channel("drip")
     await scene.channel("hook")

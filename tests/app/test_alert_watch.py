@@ -32,7 +32,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 SPEED = 20
-LONG = "steps: [{name: a, command: sleep 60}]\n"
+LONG = "steps: [{name: a, command: sleep 60}]\n"  # longer than the tests here take
 
 
 @pytest.fixture

@@ -373,8 +373,9 @@ async def test_an_egress_rule_is_named_by_the_attempt(database_url: str, tmp_pat
 async def test_a_run_that_is_stopped_is_told_as_aborted(scene: AlertScene) -> None:
     await scene.channel("hook")
     await scene.rule(on=["aborted"])
-    run_id = await Dagbook(scene.client, "slow").start("steps: [{name: a, command: sleep 60}]\n")
-    await Dagbook(scene.client, "slow").stop(run_id)
+    slow = Dagbook(scene.client, "slow")
+    run_id = await slow.start("steps: [{name: a, command: sleep 60}]\n")  # it does not end before it is stopped
+    await slow.stop(run_id)
     (told,) = await scene.until_told(1)
     assert (scene.types(), json.loads(told.body)["data"]["alert"]["kind"]) == (["alert.told"], "aborted")
 

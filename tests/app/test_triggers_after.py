@@ -207,9 +207,8 @@ async def test_a_run_that_a_restored_database_did_not_see_end_is_not_followed(
 ) -> None:
     gate = tmp_path / "gate"
     async with trigger_scene(database_url, tmp_path / "old") as original:
-        await original.dag(
-            "nightly", f"steps: [{{name: day, command: 'while [ ! -e {gate} ]; do sleep 0.05; done'}}]\n"
-        )
+        wait = f"while [ ! -e {gate} ]; do sleep 0.05; done"  # until the backup is made
+        await original.dag("nightly", f"steps: [{{name: day, command: '{wait}'}}]\n")
         await original.dag("report", SHOW)
         await follow(original, "report", "failed")
         started = (await original.client.post("/dags/nightly/start", json={})).json()["dagRunId"]

@@ -54,7 +54,7 @@ number=${{execution##*.}}
 {READ_UPTIME}
 printf '%s %s %s %s %s\n' "${{CALLER:-$DAG_RUN_ID}}" "$step" "${{number%-*}}" "$started" "$uptime" >>"$WITNESS"
 echo "$step has begun"
-sleep "$1"
+sleep "$1"  # so that a backup meets running steps
 echo "$step has ended"
 case $step-$number in retried-1|retried-1-*) exit 9 ;; esac
 """

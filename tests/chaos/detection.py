@@ -46,7 +46,8 @@ class DetectionExperiment:
     def _round(self, number: int) -> list[str]:
         self._progress(f"{number} of {self._rounds} rounds; seconds until other owners: {spread(self.seconds)}")
         gate = self._directory / f"gate-{number}"
-        spec = f"maxActiveRuns: 100\nsteps:\n  - name: a\n    command: while [ ! -e {gate} ]; do sleep 0.1; done\n"
+        wait = f"while [ ! -e {gate} ]; do sleep 0.1; done"  # until there are other owners
+        spec = f"maxActiveRuns: 100\nsteps:\n  - name: a\n    command: {wait}\n"
         victim, witness = self._random.sample(self._servers, 2)
         runs = [victim.api.start(spec) for _ in range(_RUNS)]
         wait_for("the runs", lambda: all(victim.api.run(run)["statusLabel"] == "running" for run in runs))

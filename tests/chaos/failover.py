@@ -113,7 +113,7 @@ class FailoverExperiment:
     def _kill_within(self, minute: datetime) -> Server:
         """Kill the server that starts the due DAGs when it has started some; returns it."""
         _sleep_until(minute)
-        time.sleep(self._random.uniform(0, 0.1))
+        time.sleep(self._random.uniform(0, 0.1))  # a random moment within the tick is what is tried
         rows = wait_for(
             "the first slots", lambda: store.query(self.url, _OWNERS, minute=minute), seconds=_SETTLE_SECONDS
         )

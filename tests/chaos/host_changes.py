@@ -31,7 +31,7 @@ started=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n 3p)
 execution=${{started%.started}}
 {READ_UPTIME}
 printf '%s %s %s %s\n' "$DAG_RUN_ID" "$DAG_RUN_STEP_NAME" "${{execution##*.}}" "$uptime" >>"$WITNESS"
-sleep "$1"
+sleep "$1"  # how long a step takes is drawn
 """
 _OTHER_OWNERS = """
 SELECT r.run_id FROM run_attempts a JOIN runs r ON r.id = a.run_id

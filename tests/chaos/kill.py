@@ -50,7 +50,7 @@ while [ $line -le "$1" ]; do
   echo "$run $step $line $TOKEN"
   echo "$run $step $line $TOKEN aside" >&2
   line=$((line + 1))
-  sleep "$2"
+  sleep "$2"  # so that a kill meets running steps
 done
 if [ "$step" = e ]; then printf '%s' "$FIRST"; fi
 case $step-${{execution##*.}} in retried-1|retried-1-*) exit 9 ;; esac  # 1-2: the second execution was renamed
@@ -208,7 +208,7 @@ class KillExperiment:
     def _live(self, life: int) -> None:
         if life % _WHILE_STARTING == _WHILE_STARTING - 1:
             self.server.launch()
-            time.sleep(self._random.uniform(0.2, 1.0))
+            time.sleep(self._random.uniform(0.2, 1.0))  # a random moment of its start is what is tried
             self.server.kill()
             return
         self._start()
@@ -226,7 +226,7 @@ class KillExperiment:
         with ThreadPoolExecutor(max(share, 1)) as threads:
             delays = [(flow, self._random.uniform(0, span + longer)) for flow in posted]
             answers = [(flow, threads.submit(self._post, flow, delay)) for flow, delay in delays]
-            time.sleep(max(end - time.monotonic(), 0))
+            time.sleep(max(end - time.monotonic(), 0))  # how long a server lives is drawn
             self._wait_for_step()
             yield
             self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
@@ -239,7 +239,7 @@ class KillExperiment:
 
     def _post(self, flow: Flow, delay: float) -> httpx.Response:
         api = self._choose().api
-        time.sleep(delay)
+        time.sleep(delay)  # starts are spread over the life of the server
         return api.post_run(self._spec(flow), name=NAME, run_id=flow.run_id)
 
     def _choose(self) -> Server:
@@ -285,7 +285,7 @@ class KillExperiment:
                 seen, advanced = progress, time.monotonic()
             elif time.monotonic() - advanced > _SETTLE_SECONDS:
                 return [f"stuck: {run_id} is {label}" for run_id, label in left.items()]
-            time.sleep(_SETTLE_POLL_SECONDS)
+            time.sleep(_SETTLE_POLL_SECONDS)  # the bound is the time without progress
         self.settling.append(time.monotonic() - begin)
         return []
 

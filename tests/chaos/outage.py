@@ -71,7 +71,7 @@ class OutageExperiment(KillExperiment):
             self.hit += len(self._live_steps())
             begin = time.monotonic()
             self._cluster.stop()
-            time.sleep(self._random.uniform(0, _MOST_DOWN))
+            time.sleep(self._random.uniform(0, _MOST_DOWN))  # how long it is down is what is tried
             self._cluster.start()
             back = time.monotonic()
             self._down.append(back - begin)

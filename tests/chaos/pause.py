@@ -68,7 +68,7 @@ class PauseExperiment:
         steps = ""
         for name, seconds in (("first", self._random.uniform(1, self._seconds)), ("second", 0.1)):
             line = f'echo "$DAG_RUN_ID {name}" >>{self._witness}'
-            steps += f"  - name: {name}\n    command: {line}; sleep {seconds:.1f}\n"
+            steps += f"  - name: {name}\n    command: {line}; sleep {seconds:.1f}\n"  # some end within a pause
         return f"type: chain\nmaxActiveRuns: 1000\nsteps:\n{steps}"
 
     def _pause(self, server: Server) -> None:

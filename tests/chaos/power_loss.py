@@ -49,6 +49,7 @@ _WAL_HEADER, _FRAME_HEADER = 32, 24
 _STARTS_PER_SECOND = 3
 _PAUSE = {True: (0.1, 1.0), False: (0.5, 3.0)}  # seconds between copies on SQLite, on PostgreSQL
 _SUCCEEDED = int(RunStatus.SUCCEEDED)
+# Steps that take so long that some copies of the files are made while they write.
 _DAG = """
 type: chain
 maxActiveRuns: 1000

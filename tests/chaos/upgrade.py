@@ -109,7 +109,7 @@ class Clients:
                 self.refusals.append(refusal)
                 return
             self.retries += 1
-            time.sleep(0.1)
+            time.sleep(0.1)  # as clients do before they repeat
         self.refusals.append(f"{how} of {run_id} was not answered within {_ANSWER_SECONDS} seconds")
 
     def _post(self, address: str, run_id: str, how: str) -> httpx.Response:
@@ -222,15 +222,16 @@ class UpgradeExperiment:
         self._servers[0].api.store("minutely", f"schedule: '* * * * *'\n{body}")
 
     def _command(self, step: str) -> str:
+        # A second, so that an exchange meets steps.
         return f"{READ_UPTIME}; echo $DAG_RUN_ID {step} $uptime >>{self._witness.path}; sleep 1"
 
     def _exchange_all(self, clients: Clients) -> None:
         clients.addresses = [str(server.api.client.base_url) for server in self._servers]
-        time.sleep(self._plan.seconds)
+        time.sleep(self._plan.seconds)  # in which clients start runs, as after each exchange
         for position in range(len(self._servers)):
             self._progress.now(f"server {position + 1} of {len(self._servers)} is exchanged")
             self._exchange(position, clients)
-            time.sleep(self._plan.seconds)
+            time.sleep(self._plan.seconds)  # as above
 
     def _exchange(self, position: int, clients: Clients) -> None:
         """End one server and start one of the next version in its place; requests to it may fail meanwhile."""

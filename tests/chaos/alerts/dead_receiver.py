@@ -121,7 +121,7 @@ class DeadReceiverExperiment:
                 time.sleep(max(begin + index * pause - time.monotonic(), 0))  # a constant rate is what is tried
                 threads.submit(server.api.start, FAILS, name=dag)
                 self._progress(f"round {number + 1} of {self._plan.rounds}: {index} of {len(chosen)} runs")
-        time.sleep(max(begin + self._plan.seconds - time.monotonic(), 0))
+        time.sleep(max(begin + self._plan.seconds - time.monotonic(), 0))  # how long it is down is what is tried
 
     def _late(self, server: Server, begin: int) -> Iterator[str]:
         """Compare when alerts were opened with when the other receiver was told."""

@@ -19,7 +19,7 @@ from tests.process.server import Server
 
 _RUNS_OF_A_DAG = 4  # it fails, succeeds, fails and succeeds
 _LEASED = "SELECT count(*) FROM alert_deliveries WHERE status = 'pending' AND lease_owner IS NOT NULL"
-_STEP = "steps: [{{name: a, shell: sh, command: 'sleep 0.3; exit {status}'}}]\n"
+_STEP = "steps: [{{name: a, shell: sh, command: 'sleep 0.3; exit {status}'}}]\n"  # so that a kill meets steps
 
 
 class _Alerting(KillExperiment):
@@ -68,7 +68,7 @@ class _Alerting(KillExperiment):
 
     def _post(self, flow: Flow, delay: float) -> httpx.Response:
         api = self._choose().api
-        time.sleep(delay)
+        time.sleep(delay)  # starts are spread over the life of the server
         return api.post_run(self._spec(flow), name=f"dag-{_number(flow) % self._dags}", run_id=flow.run_id)
 
     def _wait(self) -> list[str]:

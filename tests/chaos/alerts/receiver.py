@@ -51,7 +51,7 @@ class Request(NamedTuple):
 
 
 async def _hang(_: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(_HANGS_SECONDS)
+    await asyncio.sleep(_HANGS_SECONDS)  # longer than a sender waits
 
 
 async def _drip(writer: asyncio.StreamWriter) -> None:
@@ -59,7 +59,7 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
     for _ in range(_HANGS_SECONDS):
         writer.write(b".")
         await writer.drain()
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # something comes before each limit but that of the whole answer
 
 
 async def _flood(writer: asyncio.StreamWriter) -> None:

@@ -97,12 +97,12 @@ class FilesExperiment:
         begin, pause = time.monotonic(), self._plan.seconds / self._plan.files
 
         def copy(number: int, break_seconds: float) -> Path:
-            time.sleep(max(begin + number * pause - time.monotonic(), 0))
+            time.sleep(max(begin + number * pause - time.monotonic(), 0))  # a constant rate
             path = self._inbox / f"file-{number}.csv"
             with path.open("wb") as file:
                 file.write(_CHUNK)
                 file.flush()
-                time.sleep(break_seconds)
+                time.sleep(break_seconds)  # in which a look may see the first part
                 file.write(_CHUNK)
             return path
 
@@ -112,6 +112,7 @@ class FilesExperiment:
     def _kill_all(self) -> None:
         """Kill a server and start it again, spread over the time of copying."""
         for number in range(self._plan.kills):
+            # A random moment is what is tried.
             time.sleep(self._random.uniform(0.5, 1.5) * self._plan.seconds / (self._plan.kills + 1))
             victim = self._random.choice(self._servers)
             victim.kill()

@@ -51,7 +51,7 @@ async def _send(host: str, port: int, hook: str, pause: float, end: float, count
     due = time.monotonic() + random.uniform(0, pause)
     writer = None
     while (now := time.monotonic()) < end:
-        await asyncio.sleep(max(due - now, 0))
+        await asyncio.sleep(max(due - now, 0))  # the rate is what is tried
         due = max(due + pause, now - 1)  # what is late by more than a second is not made up for
         try:
             if writer is None:

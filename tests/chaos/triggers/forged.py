@@ -106,6 +106,6 @@ class ForgedExperiment:
                 begin = time.monotonic()
                 httpx.get(address.join("health"), timeout=60).raise_for_status()
                 self._health.append(time.monotonic() - begin)
-                time.sleep(0.5)
+                time.sleep(0.5)  # between two samples while the flood lasts
             self._senders.finish()
             self._answers.update(json.loads(process.communicate()[0]))

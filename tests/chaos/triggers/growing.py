@@ -92,6 +92,7 @@ class GrowingExperiment:
                 states[-1] = states[-1]._replace(until=changed)
             states.append(_State(str(path), size, since, float("inf")))
             shortest, longest = self._random.choice((_SHORT, _LONG))
+            # The pause of a writer is what is tried.
             time.sleep(self._random.uniform(shortest, longest) * self._plan.settle)
         return states
 

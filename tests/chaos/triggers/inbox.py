@@ -80,7 +80,7 @@ def wait_until_settled(url: str, *, events: int = 0, stuck_seconds: float = _STU
             raise NotInTimeError(
                 f"{row.waiting} of {row.events} events wait and {row.unfinished} runs are left, without an advance"
             )
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)  # the bound is the time without an advance
 
 
 def find_violations(url: str, sent: Iterable[Sent], witness: Witness) -> Iterator[str]:

@@ -75,7 +75,7 @@ class _Receiving(KillExperiment):
         self._reach()
         self._senders.send(self._left[:share], span + longer)
         self._left = self._left[share:]
-        time.sleep(span)
+        time.sleep(span)  # how long a server lives, or PostgreSQL, is drawn
         yield
 
     def _reach(self) -> None:

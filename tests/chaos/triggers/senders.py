@@ -149,14 +149,14 @@ class Senders:
         self._sending.clear()
 
     def _send(self, event: Event, at: float) -> None:
-        time.sleep(max(at - time.monotonic(), 0))
+        time.sleep(max(at - time.monotonic(), 0))  # requests are spread over a time
         with self._lock:
             sent = self.sent.setdefault(event.name, Sent(event))
         end = time.monotonic() + _ANSWER_SECONDS
         while time.monotonic() < end:
             if self._ask(sent):
                 return
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)  # as senders do before they repeat
         sent.refusal = f"{event.name} was not answered within {_ANSWER_SECONDS:g} s"
 
     def _ask(self, sent: Sent) -> bool:
