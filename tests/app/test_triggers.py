@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
-from dagbook.db.models import Trigger
+from dagbook.db.models import Run, Trigger
 from dagbook.db.repositories import holds
 from dagbook.db.repositories.holds import HoldRow
 from tests.app.dagbook import serving
@@ -298,7 +298,29 @@ async def test_events_of_a_suspended_dag_wait(scene: TriggerScene) -> None:
     await scene.finished(event)
 
 
+# Runs until the test makes the file.
 GATE = "maxActiveRuns: 1\nsteps: [{{name: a, command: 'while [ ! -e {gate} ]; do sleep 0.05; done'}}]\n"
+
+
+async def test_events_of_a_dag_with_one_run_at_a_time_are_runs_one_after_the_other(
+    scene: TriggerScene, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    await scene.dag("build", GATE.format(gate=gate))
+    await scene.trigger(params={"N": "json:/n"})
+    sent = [await scene.accepted({"n": number}) for number in range(5)]
+
+    async def all_there() -> bool:
+        return sorted(each["statusLabel"] for each in await scene.runs()) == [*["queued"] * 4, "running"]
+
+    await wait_until(all_there)
+    gate.touch()
+    runs = [await scene.finished(event) for event in sent]
+    assert [(run.status, run.details["params"]) for run in runs] == [("succeeded", f"N={n}") for n in range(5)]
+    rows = select(Run.started_at, Run.finished_at).order_by(Run.id)  # the API has whole seconds
+    spans = await scene.database.read(lambda connection: connection.execute(rows).all())
+    times = [each for span in spans for each in span]
+    assert (times, len(spans)) == (sorted(times), 5)
 
 
 async def test_of_events_that_come_while_a_run_is_there_the_newest_starts(scene: TriggerScene, tmp_path: Path) -> None:
@@ -317,7 +339,7 @@ async def test_of_events_that_come_while_a_run_is_there_the_newest_starts(scene:
     await scene.finished(rest[-1])
     found = await scene.until_settled()
     assert [each["state"] for each in found] == ["started", *["superseded"] * 4, "started"]
-    assert len(await scene.runs()) == 2
+    assert [each["statusLabel"] for each in await scene.runs()] == ["succeeded"] * 2
 
 
 async def test_no_more_runs_are_queued_than_a_trigger_may_have(scene: TriggerScene, tmp_path: Path) -> None:
