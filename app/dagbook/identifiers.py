@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 LONGEST_NAME, LONGEST_RUN_ID = 40, 64
 _MAX_QUEUE = 128
-LATEST = "latest"
+LATEST, LAST_SUCCESS = "latest", "last-success"
 _LONGEST_PATH, _LONGEST_PART = 4095, 255  # bytes: the kernel's limits
 _SUFFIXES = (".yaml", ".yml")
 _SHOWN = 60
@@ -78,8 +78,8 @@ def check_run_id(text: str) -> str:
         raise BadRequestError(
             f"dagRunId: {shorten(text)} is not a run id; use 1 to {LONGEST_RUN_ID} letters, digits, '-' or '_'"
         )
-    if text == LATEST:
-        raise BadRequestError("dagRunId: 'latest' is reserved for the newest run; choose another id")
+    if text in (LATEST, LAST_SUCCESS):
+        raise BadRequestError(f"dagRunId: {text!r} is reserved for the newest run of that kind; choose another id")
     return text
 
 

@@ -159,6 +159,7 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: find_runs(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_history.find_finished(connection, "etl", 100, None), "ix_runs_root_name"),
         (lambda connection: run_history.count_by_quarter(connection, "etl", 100, NOW), "ix_runs_root_name"),
+        (lambda connection: run_history.find_last_success(connection, "etl"), "ix_runs_root_name"),
         (
             lambda connection: find_runs(connection, RunFilter(name="etl", run_id_part="1")),
             "uq_runs_root (dag_name=? AND run_id>?)",

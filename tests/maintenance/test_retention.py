@@ -133,6 +133,47 @@ async def test_a_recently_edited_run_is_kept(database: Database) -> None:
     assert await database.read(left) == [1]
 
 
+# -- the newest success, from which the next run begins ------------------------------------------------------------------
+
+MEMORY = "params: [{SINCE: '${DAG_LAST_OUTPUTS.lastId}'}]\nsteps:\n  - echo hello\n"
+_PAST = (  # by age: two successes, then failures
+    *(Past(key=key, days_ago=100 - key, spec=MEMORY, log_bytes=10) for key in (1, 2)),
+    *(Past(key=key, days_ago=100 - key, spec=MEMORY, status=2, log_bytes=10) for key in (3, 4)),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "totals", "kept"),
+    [
+        (RetentionSettings(days=30), TotalLimits(), [2]),
+        (RetentionSettings(days=-1, runs=1), TotalLimits(), [2, 4]),
+        (RetentionSettings(days=-1, log_bytes=0), TotalLimits(), [2, 4]),
+        (RetentionSettings(days=-1), TotalLimits(runs=2), [2, 4]),
+    ],
+    ids=["days", "runs", "bytes", "total"],
+)
+async def test_the_newest_success_is_kept_if_the_next_run_begins_from_it(
+    database: Database, said: RetentionSettings, totals: TotalLimits, kept: list[int]
+) -> None:
+    await _add(database, *_PAST)
+    await _store_dag(database, MEMORY)
+    await _retention(database, said, totals).run_once()
+    assert await database.read(left) == kept
+
+
+async def test_the_newest_success_of_a_deleted_dag_is_not_kept(database: Database) -> None:
+    await _add(database, *_PAST)
+    await _retention(database).run_once()
+    assert await database.read(left) == []
+
+
+async def test_runs_that_are_left_out_do_not_end_a_round(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _add(database, *(Past(key=key, days_ago=100 - key, spec=MEMORY) for key in range(1, 30)))
+    await _store_dag(database, MEMORY)
+    monkeypatch.setattr(retention_module, "_MAX_PER_SLICE", 5)
+    assert ((await _retention(database).run_once()).runs, await database.read(left)) == (28, [29])
+
+
 # -- by number and bytes ---------------------------------------------------------------------------------------------
 
 

@@ -22,13 +22,14 @@ from dagbook.db.repositories.accounts import groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.approvals import Asked
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import run_history, run_list
+from dagbook.db.repositories.runs import run_history, run_list, step_details
 from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.triggers import events
 from dagbook.engine.status import RunStatus
 from dagbook.queues.wait_reasons import QueuePosition, queue_positions
+from dagbook.runs.evaluation.last_success import RUN_ID
 from dagbook.runs.queries import RunSnapshot, read_newest
 from dagbook.spec.model import Dag
 from dagbook.spec.params import param_text
@@ -121,6 +122,9 @@ async def read_details(
     if run.trigger in events.RUN_TRIGGERS.values():
         event = await services.database.read_inline(events.get_of_run, run.id, caller.visibility)
         details.trigger_event = UNSET if event is None else EventOfRun(id=event.id, trigger=event.trigger)
+    if newest.dag.names_last_success:
+        environment = await services.database.read_inline(step_details.get_environment, run.id)
+        details.began_from = or_unset(dict(environment.env if environment else ()).get(RUN_ID))
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner

@@ -129,6 +129,7 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
     fetches: bool = True  # schemas from URLs
     evaluate_caller_values: bool = False  # the setting
     crosses_accounts: bool = False  # of a sub-run under another account than its caller: declared params only
+    last_success: tuple[Pair, ...] | None = None  # the variables about it; None until they are read
 
     @classmethod
     def of(

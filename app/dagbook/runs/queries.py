@@ -20,7 +20,7 @@ from dagbook.db.repositories.services import ExpiredLease
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import RunStatus
 from dagbook.errors import NotFoundError
-from dagbook.identifiers import LATEST, shorten
+from dagbook.identifiers import LAST_SUCCESS, LATEST, shorten
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.service.retry import unknown_step
 from dagbook.runs.store.run_loading import read_definition
@@ -60,10 +60,15 @@ def read_newest(library: DefinitionCache, connection: ReadConnection, run: RunRo
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
-    """Return the summary of a run; ``latest`` is the newest one. Raises NotFoundError naming DAG and run."""
-    run = None
-    if "\0" not in name + run_id and run_id == LATEST:
+    """Return the summary of a run; ``latest`` is the newest one, ``last-success`` that from which the next one begins.
+
+    Raises NotFoundError naming DAG and run.
+    """
+    run: RunRow | None = None
+    if "\0" not in name and run_id == LATEST:
         run = runs.get_latest(connection, name)
+    elif "\0" not in name and run_id == LAST_SUCCESS:
+        run = run_history.find_last_success(connection, name)
     return require_run(connection, name, run_id) if run is None else run
 
 

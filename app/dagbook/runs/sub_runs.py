@@ -40,7 +40,7 @@ def open_runs(database: Database, recorder: Recorder, library: DefinitionCache, 
         return SubRunExecutor(active_runs, called_dags, caller, called, callee)
 
     called_dags, mailer = CalledDags(database, library, context), RunMailer(database, library, context)
-    preparation = RunPreparation(database, context, mailer, called_dags, start_sub_runs)
+    preparation = RunPreparation(database, context, mailer, called_dags, start_sub_runs, library)
     active_runs = ActiveRuns(AttemptStarter(database, recorder, library, context, preparation), mailer)
     return active_runs
 

@@ -18,6 +18,7 @@ DEFAULT_MAX_CLEAN_UP_SECONDS = 5
 DEFAULT_HISTORY_RETENTION_DAYS = 30
 DEFAULT_MAX_CONCURRENT = 10
 HITL = "hitl"  # the type of a step that waits for an approval
+LAST_SUCCESS = "DAG_LAST_"  # begins the names of the variables about the newest success
 LogOutput = Literal["separate", "merged"]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -294,6 +295,7 @@ class Dag(_Frozen, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...] = ()
     otel: Otel | None = None
     run_config: RunConfig | None = None
+    names_last_success: bool = False  # whether any text has LAST_SUCCESS: its runs get these variables
 
     def merges_logs(self, step: Step | None) -> bool:
         """Whether stdout and stderr of a step have one log (DAG format 1.30, 5)."""

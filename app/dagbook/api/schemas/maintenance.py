@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.common import Schema
 from dagbook.api.schemas.people import Instant
+from dagbook.api.schemas.runs import RunName
 from dagbook.json_values import Json
 
 InstanceStatus = Literal["active", "inactive", "unknown"]
@@ -143,12 +144,16 @@ class CleanUp(Schema, kw_only=True):
 
 
 class CleanedUp(Schema, kw_only=True):
-    """The runs, with their sub-runs, that were deleted in some seconds, or would be, and whether there are more."""
+    """The runs, with their sub-runs, that were deleted in some seconds, or would be, and whether there are more.
+
+    ``kept`` are runs beyond the limits that are left out, because the next run of their DAG begins from their outputs.
+    """
 
     runs: int
     log_bytes: int
     more: bool
     dags: list[GoingRuns] | UnsetType = UNSET
+    kept: list[RunName] | UnsetType = UNSET
 
 
 class AuditEntry(Schema, kw_only=True):

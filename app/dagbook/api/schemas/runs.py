@@ -211,6 +211,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     trigger: str | UnsetType = UNSET  # extension, like all that follow
     actor: str | UnsetType = UNSET
     trigger_event: EventOfRun | UnsetType = UNSET  # while the trigger exists and the caller sees its DAG
+    began_from: str | UnsetType = UNSET  # the id of the run whose outputs are its DAG_LAST_OUTPUTS
     attempt: int | UnsetType = UNSET
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET

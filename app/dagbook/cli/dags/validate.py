@@ -10,19 +10,23 @@ from pathlib import Path
 import click
 import msgspec
 
+from dagbook.api.schemas.runs import DAGRunAnswer, RunOutputs
+from dagbook.cli.api import Api, run_path, use_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.dags.files import complain, is_stored, read_definition, read_text
 from dagbook.cli.dags.params import notice_undeclared, params_text
 from dagbook.cli.output import echo, echo_styled, print_json, style, wants_json
 from dagbook.cli.settings import current_settings, with_settings
 from dagbook.errors import AppError
+from dagbook.identifiers import LAST_SUCCESS
 from dagbook.runs.dry_run.plan import DryRun, plan_runs
 from dagbook.runs.dry_run.step import Fact, StepPreview
+from dagbook.runs.evaluation.last_success import NEVER, variables
 from dagbook.runs.evaluation.param_checks import check_params
 from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.model import RunLocation
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.spec.model import Definition
+from dagbook.spec.model import Definition, Pair
 from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
@@ -92,8 +96,11 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
     if loaded.empty:
         raise click.ClickException(f"{file}: {NO_DOCUMENT}")
     placeholders, given = Placeholders(), GivenParams(params_text(params, words))
+    location, dag = _location(_directory_of(file)), loaded.definition.dag
+    if dag.names_last_success:
+        location = msgspec.structs.replace(location, last_success=use_api(lambda api: _read_last_success(api, dag.name)))
     try:
-        runs = asyncio.run(plan_runs(loaded.definition, given, _location(_directory_of(file)), placeholders))
+        runs = asyncio.run(plan_runs(loaded.definition, given, location, placeholders))
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
     notice_undeclared(loaded.definition.dag, given.text)
@@ -103,6 +110,15 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
     preview = "\n\n".join("\n".join(_print_run(run)) for run in runs)
     echo_styled("\n".join((preview, "", *_legend(preview, placeholders))))
     return 0
+
+
+async def _read_last_success(api: Api, name: str) -> tuple[Pair, ...]:
+    path = run_path(name, LAST_SUCCESS)
+    answer, outputs = await api.find(path, DAGRunAnswer), await api.find(f"{path}/outputs", RunOutputs)
+    if answer is None or outputs is None:
+        return NEVER
+    run = answer.dag_run_details
+    return variables(outputs.outputs, run.started_at, run.dag_run_id)
 
 
 def _directory_of(file: Path) -> Path | None:

@@ -122,6 +122,7 @@ def _facts(run: DAGRunDetails) -> dict[str, str | UnsetType]:
         "finished": run.finished_at,
         "duration": duration(run),
         "params": run.params,
+        "from": run.began_from and f"the outputs of run {run.began_from}",
         "reason": run.reason,
         "error": run.error,
     }

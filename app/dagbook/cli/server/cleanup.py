@@ -88,6 +88,8 @@ def _print_plan(plan: CleanedUp) -> None:
     ]
     if rows:
         print_table(("DAG", "RUNS", "LOGS", "BEYOND"), rows)
+    for run in plan.kept or ():
+        echo(f"run {run.dag_run_id} of DAG {run.name} is kept: its next run begins from the outputs of this one")
     more = " or more" if plan.more else ""
     echo(f"{plan.runs}{more} runs with {format_bytes(plan.log_bytes)} of logs are beyond their limits")
 

@@ -13,6 +13,7 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import deletion, retention
 from dagbook.db.repositories.retention import Age, Edge
 from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.runs.run_history import LastSuccess
 from dagbook.maintenance.retention.limits import TotalLimits
 from dagbook.maintenance.retention.policies import Policy
 
@@ -64,6 +65,8 @@ class DeletionPlanner:
         self._deadline = deadline
         self._most = most
         self.to_delete: dict[int, RunToDelete] = {}
+        self._needed: dict[int, LastSuccess] = {}  # the runs from which others begin
+        self.left_out: dict[int, LastSuccess] = {}  # those of them that exceed a limit
 
     @property
     def is_full(self) -> bool:
@@ -80,6 +83,8 @@ class DeletionPlanner:
     def _of_group(self, connection: ReadConnection, policies: Sequence[Policy]) -> None:
         for policy in policies:
             limits = policy.limits
+            if policy.keeps_success and (last := run_history.find_last_success(connection, policy.name)):
+                self._needed[last.id] = last
             if limits.seconds is not None and self._capacity:
                 age = Age(until=self._deadline.before(limits.seconds), newest=limits.may_delete_newest)
                 self._add(policy.name, Reason.AGE, retention.find_old(connection, policy.name, age, self._capacity))
@@ -116,7 +121,8 @@ class DeletionPlanner:
                 partial(retention.find_oldest, after=edge, until=self._deadline.until, most=_PLAN_PAGE)
             )
             for row in rows:
-                if row.id not in self.to_delete and excess > 0 and self._capacity:
+                is_free = row.id not in self.to_delete and row.id not in self._needed
+                if is_free and excess > 0 and self._capacity:
                     self._add(row.dag_name, reason, [row.id])
                     excess -= 1 if reason is Reason.TOTAL_RUNS else row.log_bytes
             if len(rows) < _PLAN_PAGE:
@@ -125,8 +131,12 @@ class DeletionPlanner:
 
     @property
     def _capacity(self) -> int:
-        return max(self._most - len(self.to_delete), 0)
+        free = self._most - len(self.to_delete)
+        return free + 1 if free > 0 and self._needed else max(free, 0)  # of each DAG one may be left out
 
     def _add(self, name: str, reason: Reason, keys: Sequence[int]) -> None:
         for key in keys:
-            self.to_delete.setdefault(key, RunToDelete(key, name, reason))
+            if key in self._needed:
+                self.left_out[key] = self._needed[key]
+            else:
+                self.to_delete.setdefault(key, RunToDelete(key, name, reason))

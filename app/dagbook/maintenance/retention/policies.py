@@ -11,6 +11,7 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import retention
 from dagbook.db.repositories.retention import LastText, StoredLimits
 from dagbook.maintenance.retention.limits import NO_LIMIT, Limits, RetentionSettings, TotalLimits, merge_lenient
+from dagbook.spec.model import LAST_SUCCESS
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _GROUP = 100
@@ -18,10 +19,14 @@ _FIELD = "histRetentionDays"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """The name of a DAG in its runs, and their limits."""
+    """The name of a DAG in its runs, and their limits.
+
+    With ``keeps_success`` the next run begins from the newest success, which is kept beyond them.
+    """
 
     name: str
     limits: Limits
+    keeps_success: bool = False
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +73,8 @@ class Policies:
                 text = last.get(name)
                 days = None if text is None else self.spec_days(text.spec, text.base or "")
                 settings = RetentionSettings(days=days).with_fallback(self.defaults.settings)
-            found.append(Policy(name=name, limits=settings.limits))
+            keeps = any(LAST_SUCCESS in text for row in rows for text in (row.spec or "", base))
+            found.append(Policy(name=name, limits=settings.limits, keeps_success=keeps))
         return found
 
     def effective(

@@ -23,6 +23,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.alerts import upkeep
+from dagbook.db.repositories.runs.run_history import LastSuccess
 from dagbook.db.repositories.triggers import upkeep as trigger_upkeep
 from dagbook.errors import UnavailableError
 from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
@@ -58,17 +59,22 @@ class PlannedDeletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be deleted now; ``more`` if there are further runs that were not selected."""
+    """What would be deleted now; ``more`` if there are further runs that were not selected.
+
+    ``left_out`` are those beyond their limits from which the next run of their DAG begins.
+    """
 
     planned: Sequence[PlannedDeletion]
     more: bool
+    left_out: Sequence[LastSuccess]
 
 
 class CleanupResult(msgspec.Struct, frozen=True):
-    """What was deleted in one slice, and whether there is more to delete."""
+    """What was deleted in one slice, whether there is more to delete, and what was left out as in a preview."""
 
     deleted: DeletionResult
     more: bool
+    left_out: Sequence[LastSuccess]
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +182,7 @@ class Retention:
             log_bytes = await planner.count_log_bytes([one.key for one in chosen])
             reasons = Counter(one.reason for one in chosen)
             planned.append(PlannedDeletion(policy=policy, runs=len(chosen), log_bytes=log_bytes, reasons=reasons))
-        return Preview(planned=planned, more=planner.is_full)
+        return Preview(planned=planned, more=planner.is_full, left_out=list(planner.left_out.values()))
 
     async def clean(self, request: CleanupRequest, actor: Actor) -> CleanupResult:
         """Delete what is requested, for a few seconds. Raises UnavailableError while another server deletes.
@@ -198,7 +204,7 @@ class Retention:
         found = [await self.policies.get(request.name)] if request.name else await self.policies.find()
         if request.limits is None:
             return found
-        return [Policy(name=policy.name, limits=request.limits) for policy in found]
+        return [msgspec.structs.replace(policy, limits=request.limits) for policy in found]
 
     def _deadline(self, request: CleanupRequest) -> Deadline:
         """Return the deadline of a request; explicit limits have no minimum age."""
@@ -231,6 +237,5 @@ class Retention:
             await deleter.delete_unused_definitions()
             await deleter.free_pages()
         # What could not be deleted is selected again in the next round, not at once.
-        return CleanupResult(
-            deleter.deleted, more=(planner.is_full or deleter.was_interrupted) and deleter.deleted != DeletionResult()
-        )
+        more = (planner.is_full or deleter.was_interrupted) and deleter.deleted != DeletionResult()
+        return CleanupResult(deleter.deleted, more, list(planner.left_out.values()))

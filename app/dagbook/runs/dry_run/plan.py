@@ -19,6 +19,7 @@ from dagbook.runs.dry_run import policies
 from dagbook.runs.dry_run.step import Called, Fact, StepPreview, StepReader, describe_container, pairs_text
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.inputs import check_names, evaluate_inputs
+from dagbook.runs.evaluation.last_success import NEVER
 from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.model import ClaimedRun, RunInputs, RunLocation
 from dagbook.spec.expansion.expand import ExpansionError
@@ -59,7 +60,10 @@ async def plan_runs(
             continue
         seen.add(call.name)
         machine = msgspec.structs.replace(location.machine, environ=call.environ)
-        below = msgspec.structs.replace(location, default_directory=call.directory, machine=machine)
+        last = NEVER if local.dag.names_last_success else None  # a local DAG has no root runs
+        below = msgspec.structs.replace(
+            location, default_directory=call.directory, machine=machine, last_success=last
+        )
         first_of = f", the first of {call.count} runs" if call.count > 1 else ""
         suffix = f", called by step {call.step}{first_of}"
         run, more = await _plan_run(local, call.params, below, placeholders, suffix=suffix)

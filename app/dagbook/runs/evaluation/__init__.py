@@ -4,6 +4,7 @@ __all__ = [
     "conditions",
     "environment",
     "inputs",
+    "last_success",
     "param_checks",
     "placeholders",
     "schema_source",

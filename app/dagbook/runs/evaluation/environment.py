@@ -16,6 +16,7 @@ from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.executors.shell import DIRECT, ShellTexts, shebang
 from dagbook.json_values import Json, JsonObject
 from dagbook.runs.evaluate import ShellContext, evaluate
+from dagbook.runs.evaluation import last_success
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
 from dagbook.runs.evaluation.sub_run_plan import Evaluate
 from dagbook.runs.model import ClaimedRun
@@ -32,7 +33,6 @@ from dagbook.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
 from dagbook.spec.params import names, param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
-_LONGEST_VARIABLE = 128 * 1024 - 64  # bytes: no program is started with a longer one
 _PARAMS_JSON, _LOG_FILE = "DAGU_PARAMS_JSON", "DAG_RUN_LOG_FILE"
 # Programs that read scripts in which $NAME is no variable of the environment, as it is in every shell.
 _INTERPRETER = re.compile(r"(?:python|pypy|node|deno|bun|ruby|perl|php|lua|julia|rscript|tclsh|pwsh|powershell)[0-9.]*")
@@ -69,12 +69,13 @@ class RunEnvironment:
         self._run_vars = _as_dict(run.inputs.variables)
         self._run_vars |= {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, _LOG_FILE: log_file}
         params_json = run.inputs.params_json or (param_text.map_text(run.inputs.params) if run.inputs.params else "")
-        is_short = len(params_json.encode(errors="surrogateescape")) <= _LONGEST_VARIABLE
+        is_short = len(params_json.encode(errors="surrogateescape")) <= last_success.LONGEST_VARIABLE
         self._params_json = {_PARAMS_JSON: params_json} if params_json and is_short else {}  # 1.30, 9
         self._run_vars |= self._params_json
         self.work_dir = run.inputs.work_dir
         # Texts see the server's environment without its settings, commands in them only what steps get of it.
         self._process = {**machine.environ, **self._params_json, **self._env, **self._dotenv}
+        self._env = last_success.for_process(self._env)
         self._commands = {**filter_environment(machine.environ), **self._params_json, **self._env, **self._dotenv}
         self._default_shell = machine.default_shell
         shell = [expand_plain(word, self._process) for word in dag.shell]

@@ -14,6 +14,7 @@ import msgspec
 from dagbook.errors import BadRequestError
 from dagbook.json_values import Json, JsonObject
 from dagbook.runs.evaluate import ShellContext, evaluate
+from dagbook.runs.evaluation import last_success
 from dagbook.runs.evaluation.schema_source import is_url, read_schema
 from dagbook.runs.model import PendingInputs, RunInputs, RunLocation
 from dagbook.runs.store.new_run import given_params
@@ -120,8 +121,11 @@ def _running_nothing(location: RunLocation) -> RunLocation:
 
 async def evaluate_inputs(dag: Dag, given: GivenParams, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run; raises BadRequestError naming the field."""
+    if dag.names_last_success and location.last_success is None:
+        raise _NotNowError  # they are read when it begins: the run before it may end until then
     _require_account(location)
-    env = await _evaluate_env(dag, location, _shell_context(location, ()))
+    last = location.last_success or ()
+    env = (*last, *await _evaluate_env(dag, location, _shell_context(location, last)))
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in env}}
     shell_context = _shell_context(location, env)
     work_dir, keep_dir = _find_directory(dag, seen, location)
@@ -193,10 +197,11 @@ def create_workdir(inputs: RunInputs, account: str) -> str:
 def _shell_context(location: RunLocation, env: Iterable[Pair]) -> ShellContext:
     """Return the context of commands in texts, which get of the server's environment what steps get."""
     base = location.base_directory
+    own = last_success.for_process({pair.name: pair.value for pair in env})
     cwd = base if base.is_dir() else Path(location.machine.home or "/")
     return ShellContext(
         shell=location.machine.default_shell,
-        env={**filter_environment(location.machine.environ), **{pair.name: pair.value for pair in env}},
+        env={**filter_environment(location.machine.environ), **own},
         cwd=cwd,
         limit_seconds=location.limit_seconds,
         encoding=location.machine.encoding,
@@ -208,12 +213,12 @@ def _shell_context(location: RunLocation, env: Iterable[Pair]) -> ShellContext:
 async def _evaluate_env(dag: Dag, location: RunLocation, shell_context: ShellContext) -> tuple[Pair, ...]:
     if not dag.env:
         return ()
+    machine = location.machine
+    earlier = {pair.name: pair.value for pair in location.last_success or ()}
+    variables = Variables(environ=machine.environ)
     try:
         return await evaluate(
-            expand.evaluate_env(
-                dag.env, variables=Variables(environ=location.machine.environ), home=location.machine.home
-            ),
-            shell_context,
+            expand.evaluate_env(dag.env, variables=variables, home=machine.home, earlier=earlier), shell_context
         )
     except ExpansionError as error:
         raise BadRequestError(f"env: a value could not be evaluated: {error}") from error

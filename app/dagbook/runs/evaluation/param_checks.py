@@ -28,7 +28,8 @@ async def check_params(definition: Definition, location: RunLocation, given: Giv
     ``given`` are params for the first of them.
 
     Users with read permission may request this: no command is run, no URL is fetched, and no value of the server's
-    environment gets into a message. Values that depend on one of these are not checked.
+    environment gets into a message. Values that depend on one of these are not checked, nor are those of a DAG that
+    begins from its last success.
     """
     problems = list(await _check(definition.dag, location, given))
     for dag in definition.local_dags:
@@ -50,7 +51,7 @@ def unread_schemas(definition: Definition) -> list[str]:
 
 
 async def _check(dag: Dag, location: RunLocation, given: GivenParams) -> Iterable[Problem]:
-    if not dag.params_schema or is_url(dag.params_schema):
+    if not dag.params_schema or is_url(dag.params_schema) or dag.names_last_success:
         return ()
     placeholders = Placeholders()
     environ = {name: placeholders.replace(f"${name}") for name in location.machine.environ}

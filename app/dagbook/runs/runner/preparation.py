@@ -9,6 +9,7 @@ import msgspec
 from dagbook.db.database import Database
 from dagbook.engine.plan import Plan
 from dagbook.errors import BadRequestError
+from dagbook.runs.evaluation import last_success
 from dagbook.runs.evaluation.environment import RunEnvironment, make_environment, uses_run_log
 from dagbook.runs.evaluation.inputs import complete_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
@@ -19,6 +20,7 @@ from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.calls import CalledDags, StartSubRuns
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store.run_loading import RunLogFile
+from dagbook.spec.reading.definition_cache import DefinitionCache
 
 
 class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +48,10 @@ class RunPreparation:
         mailer: RunMailer,
         called_dags: CalledDags,
         start_sub_runs: StartSubRuns,
+        library: DefinitionCache,
     ) -> None:
         self._database = database
+        self._library = library
         self._context = context
         self._mailer = mailer
         self._called_dags = called_dags
@@ -68,6 +72,9 @@ class RunPreparation:
             location = msgspec.structs.replace(location, default_directory=inputs.work_dir)
         else:
             location = msgspec.structs.replace(location, private_directory=Path(inputs.work_dir))
+        if run.definition.dag.names_last_success:
+            last = await self._database.read(last_success.read, self._library, run.dag_name)
+            location = msgspec.structs.replace(location, last_success=last)
         try:
             inputs = await complete_inputs(run.definition.dag, inputs, location)
         except BadRequestError as error:

@@ -9,7 +9,7 @@ import msgspec
 from dagbook.spec.build.field import Fields, KeyOf2x, Report
 from dagbook.spec.build.root import read_document, read_metadata
 from dagbook.spec.check import name_error
-from dagbook.spec.model import Dag, Definition
+from dagbook.spec.model import LAST_SUCCESS, Dag, Definition
 from dagbook.spec.problem import MAX_PROBLEMS, Problem, SpecError, quoted, shorten
 from dagbook.spec.reading.base_config import merge
 from dagbook.spec.reading.yaml_reader import YamlNode, read_text
@@ -63,6 +63,7 @@ def load(
     base_fields, base_problems = _read_base(base, read)
     found = read_text(text)
     loading = _Loading(read, base_fields, base_handlers=base_handlers)
+    loading.names_last_success = LAST_SUCCESS in text or LAST_SUCCESS in base
     documents = [(number, node) for number, node in enumerate(found.documents, 1) if node.value != {}]
     loading.first(*(documents[0] if documents else (1, None)), name=name.strip(), override=override.strip())
     for number, node in documents[1:]:
@@ -103,6 +104,7 @@ class _Loading:
         self._base_handlers = base_handlers
         self._report: Report | None = None  # of the previous document
         self._names: set[str] = set()
+        self.names_last_success = False  # whether any of the texts has them
         self.dags: list[Dag] = []
         self.keys_of_2x: list[KeyOf2x] = []
         self.problems: list[Problem] = []
@@ -142,7 +144,10 @@ class _Loading:
 
     def _add(self, fields: Fields, name: str, report: Report, *, handlers: bool, keep: bool = True) -> None:
         if keep:
-            self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
+            dag = Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name}))
+            if self.names_last_success and LAST_SUCCESS.encode() in msgspec.json.encode(dag):
+                dag = msgspec.structs.replace(dag, names_last_success=True)
+            self.dags.append(dag)
         self._report = report
         self.keys_of_2x = report.keys_of_2x  # of all documents so far
         self.problems += report.problems

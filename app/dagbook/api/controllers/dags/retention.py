@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
@@ -21,12 +23,14 @@ from dagbook.api.schemas.maintenance import (
     RetentionPreview,
     SetRetention,
 )
+from dagbook.api.schemas.runs import RunName
 from dagbook.api.services import DagServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import retention
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.retention import LimitsRow
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.definitions.queries import require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import check_dag_name
@@ -89,6 +93,10 @@ def _planned_runs(deletion: PlannedDeletion) -> GoingRuns:
     )
 
 
+def _kept(left_out: Sequence[RunRow]) -> list[RunName] | UnsetType:
+    return or_unset([RunName(name=run.dag_name, dag_run_id=run.run_id) for run in left_out])
+
+
 class RetentionController(Controller):
     opt = permission(Requires.READ)
     dependencies = provide_services(DagServices)
@@ -129,6 +137,8 @@ class RetentionController(Controller):
         if data.dry_run:
             found = await services.retention.preview(request)
             runs, log_bytes = _sum(found)
-            return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
+            kept = _kept(found.left_out)
+            return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found), kept=kept)
         cleaned = await services.retention.clean(request, caller.actor)
-        return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)
+        runs, log_bytes = cleaned.deleted.runs, cleaned.deleted.log_bytes
+        return CleanedUp(runs=runs, log_bytes=log_bytes, more=cleaned.more, kept=_kept(cleaned.left_out))

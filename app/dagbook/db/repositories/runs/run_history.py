@@ -26,7 +26,7 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
-from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories import approvals
 from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunRow, RunWithState, summary
 from dagbook.db.statements import all_rows, columns, first_row, is_one_of, milliseconds
@@ -115,6 +115,21 @@ _find_last_good = (
         Run.status.in_([literal_column(str(int(status))) for status in _GOOD]),
     )
     .order_by(Run.created_at.desc())
+    .limit(1)
+)
+# Runs for a past time tell nothing of how far the others are.
+_ELSEWHEN = ("backfill", "recall")
+_SUCCEEDED = literal_column(str(int(RunStatus.SUCCEEDED)))
+_find_last_success = (
+    select(*summary, RunEvent.at.label("first_started_at"))
+    .outerjoin(RunEvent, and_(RunEvent.run_id == Run.id, RunEvent.seq == 2))  # noqa: PLR2004 - after its acceptance
+    .where(
+        Run.dag_name == bindparam("name"),
+        Run.root_id.is_(None),
+        Run.status == _SUCCEEDED,
+        Run.trigger.not_in(_ELSEWHEN),
+    )
+    .order_by(Run.created_at.desc(), Run.id.desc())
     .limit(1)
 )
 # The number of the status of the latest run of a stored DAG, for conditions on DAGs.
@@ -225,6 +240,17 @@ def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequenc
 def find_last_good(connection: ReadConnection, run: RunRow) -> RunRow | None:
     """Return the newest root run of the same name before a run that succeeded, also partially."""
     return first_row(connection, RunRow, _find_last_good, name=run.dag_name, before=run.created_at)
+
+
+class LastSuccess(RunRow, frozen=True, kw_only=True):
+    """A run that succeeded, and when its first attempt left its queue or started, None if that is not known."""
+
+    first_started_at: datetime | None
+
+
+def find_last_success(connection: ReadConnection, dag_name: str) -> LastSuccess | None:
+    """Return the newest root run of a name that succeeded, by its creation; not one for a past time."""
+    return first_row(connection, LastSuccess, _find_last_success, name=dag_name)
 
 
 def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[HistoryNode]]:
