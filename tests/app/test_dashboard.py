@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.reports.query import read_ready
 from tests.app.dagbook import Dagbook
 from tests.conftest import ROOT
 from tests.db.report_scene import at, fill_reports, read_rows, text_of
@@ -20,7 +21,7 @@ BOARD: dict[str, Any] = json.loads((ROOT / "docs" / "grafana" / "dagbook.json").
 PANELS: dict[str, dict[str, Any]] = {panel["title"]: panel for panel in BOARD["panels"] if panel["type"] != "row"}
 SQL = {title: panel["targets"][0] for title, panel in PANELS.items() if "rawSql" in panel["targets"][0]}
 EXPRESSIONS = [target["expr"] for panel in PANELS.values() for target in panel["targets"] if "expr" in target]
-QUERIES = {file.stem: file.read_text(encoding="utf-8") for file in (ROOT / "docs" / "queries").glob("*.sql")}
+QUERIES = read_ready()
 SINCE, UNTIL = "'${__from:date:iso}'", "'${__to:date:iso}'"
 ADDED_BY_PROMETHEUS = {"instance", "job"}  # labels that it adds to what it reads
 

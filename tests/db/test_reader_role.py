@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from dagbook.db.migrations.upgrade import open_for_migration
 from dagbook.db.postgres.roles import READER, WORKER, RoleError, grant
+from dagbook.db.reports.query import read_ready
 from dagbook.db.types import Base
 from dagbook.db.url import parse_url
 from tests.conftest import ROOT, PostgresCopies
@@ -132,12 +133,13 @@ async def test_the_views_of_the_role_are_those_of_the_newest_revision(reader: Re
         assert {name for name in found.scalars() if name.startswith("report_v")} == set(READER)
 
 
-async def test_psql_runs_a_ready_query_as_the_document_says(reader: Reader) -> None:
+async def test_psql_runs_a_ready_query_as_the_document_says(reader: Reader, tmp_path: Path) -> None:
     await grant(reader.owner_url, "public", reader.role, READER)
-    found = re.search(r"^\$ (psql -v .+ -f docs/queries/failure-rate\.sql)$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    found = re.search(r"^\$ (psql -v .+ -f failure-rate\.sql)$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert found is not None
+    (tmp_path / "failure-rate.sql").write_text(read_ready()["failure-rate"])
     program = shutil.which("psql") or str(next(Path("/usr/lib/postgresql").glob("*/bin/psql")))
     line = f"{program} {found[1].removeprefix('psql ')} --csv {reader.url}"
-    done = await asyncio.create_subprocess_exec(*shlex.split(line), cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    done = await asyncio.create_subprocess_exec(*shlex.split(line), cwd=tmp_path, stdout=asyncio.subprocess.PIPE)
     said, _ = await done.communicate()
     assert (done.returncode, said.decode()) == (0, "created_on,dag_name,runs,failed,failed_percent\n")

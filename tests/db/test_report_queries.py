@@ -1,4 +1,4 @@
-"""The ready queries of docs/queries: one text for both databases, with the same results, and each by an index."""
+"""The ready queries of ``dagbook query``: one text for both databases, with the same results, and each by an index."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.reports.query import read_ready
 from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
 from tests.db.report_scene import add_old_rows, at, explain, fill_reports, read_rows, text_of
 from tests.db.rows import NOW, rehearse
 
-QUERIES = {file.stem: file.read_text(encoding="utf-8") for file in (ROOT / "docs" / "queries").glob("*.sql")}
+QUERIES = read_ready()
 SCHEDULED = NOW.replace(second=0, microsecond=0)
 # The results on the rows of tests/db/report_scene.py, from a time on.
 EXPECTED: dict[str, tuple[datetime, list[tuple[Any, ...]]]] = {
@@ -83,7 +84,7 @@ def ask(connection: ReadConnection, name: str) -> list[tuple[Any, ...]]:
 def test_there_are_ten_and_the_document_names_each() -> None:
     text = (ROOT / "docs" / "reference" / "sql-views.md").read_text(encoding="utf-8")
     assert (set(QUERIES), len(QUERIES)) == (set(EXPECTED), 10)
-    assert set(re.findall(r"\(\.\./queries/([\w-]+)\.sql\)", text)) == set(QUERIES)
+    assert set(re.findall(r"^\| `([\w-]+)` \| ", text.partition("## Ready queries")[2], re.MULTILINE)) >= set(QUERIES)
 
 
 async def test_the_queries_have_the_same_results_on_both_databases(shared_database: Database) -> None:

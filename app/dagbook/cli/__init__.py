@@ -73,6 +73,7 @@ COMMANDS = {
     "snapshot": Entry("server.backup:snapshot", "Write a copy without secrets, for a post-mortem.", _DATABASE),
     "cleanup": Entry("server.cleanup:cleanup", "Delete runs beyond their retention limits, or list them.", _DATABASE),
     "doctor": Entry("server.db:doctor", "Check the consistency of the database.", _DATABASE),
+    "query": Entry("server.query:query", "Run a query of the report views, also as a check.", _DATABASE),
     "db": Entry("server.db:db", "Upgrade or check the database schema.", _DATABASE),
     "help": Entry("server.usage:show_help", "Show the help of a command.", _HELP),
     "completion": Entry("server.usage:completion", "Print the completion script of a shell.", _HELP),

@@ -8,6 +8,7 @@ __all__ = [
     "models",
     "notifications",
     "postgres",
+    "reports",
     "repositories",
     "single_flight",
     "sqlite",

@@ -128,6 +128,9 @@ class Settings:  # noqa: PLW1641 - some values are no keys
     home = Setting(PATH, "~/.dagbook", "Folder of Dagbook's files on this machine.")
     database_url = Setting(DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database.")
     database_schema = Setting(SCHEMA, "public", "Schema of a PostgreSQL database that holds Dagbook's tables.")
+    report_reader = Setting(TEXT, "",
+        "PostgreSQL role of `dagbook query`, from `dagbook db reader-role`; empty uses that of database_url.",
+        since="0.2.0")
     host = Setting(HOST, "127.0.0.1", "Address to listen on.")
     port = Setting(integer(0, 65535), "8080", "TCP port to listen on; 0 chooses a free one.")
     socket = Setting(FILE, "",
