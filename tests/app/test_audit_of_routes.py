@@ -15,7 +15,7 @@ from dagbook.api.auth.guards import find_actions
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Role
 from dagbook.clock import now
-from dagbook.db.repositories import audit, holds
+from dagbook.db.repositories import audit, holds, queue
 from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.identifiers import sub_run_id
@@ -702,6 +702,20 @@ async def resume(scene: Scene) -> str:
     await scene.people.server.services.runs.database.write(lambda connection: holds.add(connection, row))
     await scene.do("POST", "/hold/resume")
     return scene.name
+
+
+@case(("PUT", "/pause"))
+async def pause_everything(scene: Scene) -> str:
+    await scene.do("PUT", "/pause", reason="a test")
+    await scene.people.server.services.runs.database.write(queue.remove_total_pause)
+    return "everything"
+
+
+@case(("DELETE", "/pause"))
+async def unpause(scene: Scene) -> str:
+    await scene.ok("PUT", "/pause", reason="a test")
+    await scene.do("DELETE", "/pause")
+    return "everything"
 
 
 # -- the tests ---------------------------------------------------------------------------------------------------------

@@ -160,9 +160,9 @@ async def test_a_firing_that_another_server_has_handled_is_not_evaluated(clockwo
     slow = clockwork.another()._ticker
     passed = time_window(None, clockwork.minute(-1), clockwork.minute(0))
     assert passed is not None
-    work = await slow._find_due(passed)
+    work = await slow._find_due(passed, ())
     await clockwork.tick(0)
-    assert await slow._handle(work, clockwork.minute(0)) == []
+    assert await slow._handle(work, clockwork.minute(0), None) == []
     assert (tmp_path / "evaluated").read_text() == "x\n" * 3
 
 
@@ -899,3 +899,77 @@ async def test_a_changed_setting_is_audited(dagbook: Dagbook) -> None:
     answer = await dagbook.client.get("/audit", params={"object": dagbook.name, "action": "dag.settings"})
     (entry,) = answer.json()["entries"]
     assert (entry["before"]["catchup"], entry["after"]["catchup"]) == ("none", "latest")
+
+
+# -- a pause of everything -------------------------------------------------------------------------------------------
+
+
+PAUSED = "everything is paused: move of the database"
+
+
+async def _pause(clockwork: Clockwork) -> None:
+    answer = await clockwork.client.put("/pause", json={"reason": "move of the database"})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_slot_in_a_pause_is_suspended_with_the_sentence_and_counted(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await _pause(clockwork)
+    for number in (1, 2, 3):
+        await clockwork.tick(number)
+    assert await clockwork.outcomes() == ["started", "suspended", "suspended", "suspended"]
+    assert {slot["reason"] for slot in (await clockwork.slots())[1:]} == {PAUSED}
+    assert (await clockwork.client.delete("/pause")).json() == {"skippedStarts": 3}
+    await clockwork.tick(4)
+    assert (await clockwork.outcomes())[-2:] == ["suspended", "started"]
+    assert len(await clockwork.runs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "made_up"),
+    [("latest", ["suspended", "suspended", "queued"]), ("all", ["queued", "queued", "queued"])],
+)
+async def test_starts_that_a_pause_has_suspended_are_made_up_once(
+    clockwork: Clockwork, policy: str, made_up: list[str]
+) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    await _set(clockwork, policy)
+    await clockwork.tick(0)
+    await clockwork.settled()
+    await _pause(clockwork)
+    for number in (1, 2, 3):
+        await clockwork.tick(number)
+    # From now on it is due once an hour, so that what is made up is told from what is due.
+    minute = (clockwork.minute(3).minute + 30) % 60
+    await clockwork.save(f"schedule: '{minute} * * * *'\n" + QUICK)
+    assert (await clockwork.client.delete("/pause")).json() == {"skippedStarts": 0}
+    await asyncio.gather(clockwork.tick(4), clockwork.another().tick(clockwork.minute(4)))
+    assert await clockwork.outcomes() == ["started", *made_up]
+    await clockwork.settled()
+    await clockwork.another().tick(clockwork.minute(5))
+    assert len(await clockwork.runs()) == 1 + made_up.count("queued")
+
+
+async def test_a_suspension_with_an_end_is_over_in_the_first_minute_after_it(clockwork: Clockwork) -> None:
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"suspend": True, "reason": "the source is away", "until": until}
+    assert (await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json=body)).status_code == 200
+    await clockwork.tick(0)
+    (slot,) = await clockwork.slots()
+    assert (slot["outcome"], slot["reason"]) == ("suspended", "the DAG is suspended: the source is away")
+    details = (await clockwork.client.get(f"/dags/{clockwork.name}")).json()
+    assert (details["suspended"], details["suspension"]["reason"]) == (True, "the source is away")
+
+    def end(connection: WriteConnection) -> None:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        connection.execute(update(Dag).where(Dag.file_name == clockwork.name).values(suspended_until=past))
+
+    await clockwork.server.services.runs.database.write(end)
+    await asyncio.gather(clockwork.tick(1), *(clockwork.another().tick(clockwork.minute(1)) for _ in range(2)))
+    assert await clockwork.outcomes() == ["suspended", "started"]
+    assert len(await clockwork.runs()) == 1
+    details = (await clockwork.client.get(f"/dags/{clockwork.name}")).json()
+    assert (details["suspended"], "suspension" in details) == (False, False)

@@ -160,7 +160,8 @@ async def test_a_migration_that_takes_what_a_report_view_shows_changes_nothing(d
 async def test_a_replaced_view_keeps_the_privileges_on_it(postgres_copies: PostgresCopies) -> None:
     def replace(connection: Connection) -> None:
         connection.exec_driver_sql("GRANT SELECT ON report_v1_runs TO PUBLIC")
-        create_views(connection, "0114")
+        for revision in ("0114", "0121"):
+            create_views(connection, revision)
 
     async for url in postgres_copies.copy():
         await migrate(url, replace)

@@ -1,8 +1,10 @@
-"""Durations as the command line prints them."""
+"""Durations as the command line prints them, and times as it reads them."""
 
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import msgspec
 import pytest
 
 from dagbook.api.schemas.runs import DAGRunSummary, Node
+from dagbook.cli.commands import read_end
 from dagbook.cli.output import format_duration
 from dagbook.cli.runs.lookup import duration, status_of
 
@@ -48,3 +51,26 @@ def test_what_waits_for_an_approval_is_not_called_running() -> None:
     assert [status_of(node), status_of(run)] == ["waiting for approval", "running"]
     run.waiting_for_approval = True
     assert status_of(run) == "waiting for approval"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("06:00", "2026-03-02T06:00:00+01:00"),
+        ("6:00", "2026-03-02T06:00:00+01:00"),
+        ("14:00", "2026-03-02T14:00:00+01:00"),  # it is that time now: the next one
+        ("14:01", "2026-03-01T14:01:00+01:00"),
+        ("2026-03-29T06:00", "2026-03-29T06:00:00+02:00"),  # the day of a change of clocks
+        ("2026-03-01T20:00:00Z", "2026-03-01T21:00:00+01:00"),
+    ],
+)
+def test_an_end_is_the_next_time_of_day_in_the_zone_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert read_end(text, datetime(2026, 3, 1, 13, tzinfo=UTC).astimezone()).isoformat() == expected
+    finally:
+        monkeypatch.undo()
+        time.tzset()

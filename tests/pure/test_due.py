@@ -23,6 +23,7 @@ from dagbook.scheduling.due import (
     due,
     plan,
     predates_dag,
+    resume,
     skip_reason,
     time_window,
 )
@@ -304,3 +305,31 @@ def test_cases_are_the_same_again_with_the_same_seed(monkeypatch: pytest.MonkeyP
     found = [ScheduleExperiment(40, seed).run() for seed in (1, 1, 2)]
     assert found[0]
     assert (found[0] == found[1], found[0] == found[2]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "hours", "planned", "expected"),
+    [
+        ("none", 24, [], []),
+        ("latest", 24, [], ["11:59"]),
+        ("latest", 24, ["12:00"], []),  # which is the latest one
+        ("latest", 24, ["11:59"], ["11:59"]),  # the pause ended in its minute, and another server began
+        ("all", 24, [], ["09:00", "11:00", "11:59"]),
+        ("all", 2, ["12:00"], ["11:00", "11:59"]),
+        ("latest", 0, [], []),
+    ],
+)
+def test_starts_that_a_pause_has_suspended_are_made_up_as_after_a_time_without_a_server(
+    policy: CatchUp, hours: int, planned: list[str], expected: list[str]
+) -> None:
+    pending = [at(text) for text in ("11:59", "09:00", "11:00")]
+    catchup = Catchup(policy=policy, window=timedelta(hours=hours))
+    found = resume(pending, [Firing(minute=at(text), kind="start") for text in planned], catchup, at("12:00"))
+    assert [f"{firing.minute:%H:%M}" for firing in found] == expected
+    assert all(firing.made_up and firing.resumed for firing in found)
+
+
+def test_of_a_long_pause_no_more_starts_are_made_up_than_after_any_other_time() -> None:
+    pending = [NOON - number * MINUTE for number in range(1, MAX_CATCH_UP + 100)]
+    found = resume(pending, [], Catchup(policy="all", window=timedelta(days=90)), NOON)
+    assert (len(found), found[-1].minute) == (MAX_CATCH_UP, NOON - MINUTE)

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from dagbook.db.repositories.runs.run_writes import Activity, FinishedRun, NewAttempt, NewRun
-from dagbook.engine.admission import Admission
-from dagbook.runs.store.new_run import CHANGED, as_queued, check_retry, check_start, is_queue_full
-from tests.runs.scene import again, new_run
+from dagbook.engine.admission import Admission, Pause
+from dagbook.runs.store.new_run import CHANGED, PAUSED, as_queued, check_retry, check_start, must_wait
+from tests.runs.scene import again, new_run, now
 
 
 def _run(*, most: int, admission: Admission = Admission.START) -> NewRun:
@@ -85,7 +85,7 @@ def test_a_start_that_finds_its_queue_full_waits_there_or_is_refused(
     run = _run(most=5, admission=Admission.START if may_wait else Admission.SINGLETON)
     run = msgspec.structs.replace(run, queue="shared", queue_limit=room)
     activity = Activity(queue_active=crowd)
-    assert is_queue_full(run, activity) is crowded
+    assert must_wait(run, activity) is crowded
     refusal = check_start(run, used=False, activity=activity)
     assert (refusal is not None) is refused
     assert refusal is None or (refusal.code == "max_run_reached" and "'shared'" in refusal.message)
@@ -131,3 +131,54 @@ def test_other_active_runs_count_unless_the_run_is_a_sub_run(
     attempt = _again(most=most, admission=Admission.START if counted else Admission.UNLIMITED)
     refusal = check_retry(attempt, FinishedRun(2, 7), activity)
     assert (refusal is not None) == refused
+
+
+PAUSE = Pause(now(), "ann", "move of the database", everything=True)
+SENTENCE = "everything is paused by ann: move of the database"
+
+
+@pytest.mark.parametrize(
+    ("admission", "queues_enabled", "live", "room", "blocked", "code"),
+    [
+        (Admission.START, True, 0, 0, False, None),  # it waits
+        (Admission.RESCHEDULE, True, 0, 0, False, None),
+        (Admission.UNLIMITED, True, 9, 0, False, None),
+        (Admission.SINGLETON, True, 0, 0, False, PAUSED),
+        (Admission.SINGLETON, True, 0, 3, True, PAUSED),  # what waits there waits for the end of the pause
+        (Admission.START, False, 0, 0, False, PAUSED),
+        (Admission.START, True, 5, 0, False, "max_run_reached"),
+        (Admission.SINGLETON, True, 1, 0, False, "max_run_reached"),
+    ],
+)
+def test_while_everything_is_paused_a_start_waits_or_is_refused_with_the_sentence(
+    admission: Admission, queues_enabled: bool, live: int, room: int, blocked: bool, code: str | None
+) -> None:
+    run = msgspec.structs.replace(
+        _run(most=5, admission=admission), queues_enabled=queues_enabled, queue_limit=room, queue="shared"
+    )
+    activity = Activity(dag_active=live, queue_blocked=blocked, pause=PAUSE)
+    assert must_wait(run, activity)
+    refusal = check_start(run, used=False, activity=activity)
+    assert (refusal.code if refusal else None) == code
+    assert refusal is None or refusal.message.endswith(SENTENCE)
+    assert refusal is None or (refusal.message == SENTENCE) is (code == PAUSED)
+
+
+def test_a_start_despite_the_pause_is_as_without_one_but_never_waits() -> None:
+    run = msgspec.structs.replace(_run(most=5), despite_pause=True, queue="shared", queue_limit=2)
+    assert not must_wait(run, Activity(pause=PAUSE))
+    assert check_start(run, used=False, activity=Activity(pause=PAUSE)) is None
+    full = check_start(run, used=False, activity=Activity(pause=PAUSE, queue_active=2))
+    assert full is not None
+    assert full.message.startswith("queue 'shared' has 2 active runs")
+    for_worker = check_start(as_queued(run), used=False, activity=Activity(pause=PAUSE))
+    assert for_worker is not None
+    assert (for_worker.code, for_worker.message.startswith("a run for a worker waits")) == (PAUSED, True)
+
+
+def test_a_retry_waits_during_a_pause_and_the_next_attempt_of_a_sub_run_does_not() -> None:
+    run = new_run("etl")
+    root, sub_run = again(run, 1), again(run, 1, admission=Admission.UNLIMITED)
+    assert (root.is_root, sub_run.is_root) == (True, False)
+    assert must_wait(root, Activity(pause=PAUSE))
+    assert check_retry(root, FinishedRun(1, 1), Activity(pause=PAUSE)) is None

@@ -57,3 +57,10 @@ async def require_dag(auth: AuthServices, caller: Caller, dag: str, requires: Re
 async def sees_dag(auth: AuthServices, caller: Caller, dag: str | None) -> bool:
     """Whether a caller sees a DAG; what is not about one is for callers who see all."""
     return not caller.visibility or bool(dag and await auth.access.role_for_name(dag, caller))
+
+
+def read_despite_pause(auth: AuthServices, caller: Caller, asked: object) -> bool:
+    """Return whether a start is asked to ignore the pause of everything; raises ForbiddenError below a manager."""
+    if asked and (reason := refusal_of(auth.switches, caller, Requires.SYNC)):
+        raise ForbiddenError(f"despitePause: {reason}")
+    return bool(asked)

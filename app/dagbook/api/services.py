@@ -29,6 +29,7 @@ from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.doctor import Doctor
 from dagbook.maintenance.retention.dag_retention import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention
+from dagbook.queues.pausing import Pausing
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
 from dagbook.runs.recovery.hold import Holding
@@ -127,6 +128,7 @@ class SystemServices(AccountServices, frozen=True, kw_only=True):
     limits: RequestLimits
     feed: Feed
     holding: Holding
+    pausing: Pausing
     doctor: Doctor
     retention: Retention
     failing_channels: SingleFlight[list[str]]

@@ -52,6 +52,8 @@ class Action(StrEnum):
     QUEUE_PAUSE = "queue.pause"
     QUEUE_RESUME = "queue.resume"
     QUEUE_MOVE = "queue.move"
+    PAUSE_SET = "pause.set"
+    PAUSE_END = "pause.end"
     USER_CREATE = "user.create"
     USER_UPDATE = "user.update"
     USER_DELETE = "user.delete"

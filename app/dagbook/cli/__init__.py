@@ -32,6 +32,8 @@ COMMANDS = {
     "restart": Entry("runs.stop:restart", "Stop a run and start a new one in its place.", _RUN),
     "dequeue": Entry("runs.queue:dequeue", "Remove a run from its queue.", _RUN),
     "queue": Entry("runs.queue:queue", "Show, pause, resume, reorder or clear queues.", _RUN),
+    "pause": Entry("server.pause:pause", "Start no run for a while, with a reason and an end.", _RUN),
+    "unpause": Entry("server.pause:unpause", "End the pause of everything.", _RUN),
     "approvals": Entry("runs.approvals:approvals", "List, approve and reject what runs wait for.", _RUN),
     "triggers": Entry("runs.triggers:triggers", "Start runs by webhooks; show what was received.", _RUN),
     "dry": Entry("dags.validate:dry", "Show what a run would do, without running anything.", _RUN),

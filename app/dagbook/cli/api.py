@@ -37,6 +37,14 @@ class Connection(NamedTuple):
     transport: Transport
 
 
+class Refusal(click.ClickException):  # an answer, not a mistake
+    """The API has refused a request, with this status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Api:
     """Client of the API; its first request opens the connection, after a command has checked its arguments."""
 
@@ -109,7 +117,7 @@ class Api:
 
 
 def check(answer: httpx.Response) -> None:
-    """Raise ClickException with the server's error message, if it is one."""
+    """Raise Refusal with the server's error message, if it is one."""
     if answer.is_success:
         return
     try:
@@ -117,7 +125,8 @@ def check(answer: httpx.Response) -> None:
     except (ValueError, RecursionError):
         body = None
     message = body.get("message") if isinstance(body, dict) else None
-    raise click.ClickException(message or f"{answer.url} is not the API of Dagbook (status {answer.status_code})")
+    text = message or f"{answer.url} is not the API of Dagbook (status {answer.status_code})"
+    raise Refusal(text, answer.status_code)
 
 
 def decode(answer: httpx.Response, kind: type[T]) -> T:

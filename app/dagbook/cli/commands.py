@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import io
+import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, time, timedelta
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+from click.decorators import FC
 from click.shell_completion import CompletionItem
 
 from dagbook.cli.output import notice, request_json
@@ -21,6 +24,7 @@ from dagbook.cli.profiles import given_options, server_options
 from dagbook.settings import TABLE
 from dagbook.spec.time.duration import duration_seconds
 
+_TIME_OF_DAY = re.compile(r"[0-2]?[0-9]:[0-5][0-9]")
 _HELP = frozenset({"-h", "--help"})
 _MAX_SUMMARY = 1000  # characters; longer than any summary, so none is cut
 JSON_ATTRIBUTES: dict[str, Any] = {
@@ -53,6 +57,40 @@ def seconds_of(option: str, text: object) -> int | None:
     if text is not None and (seconds is None or seconds < 0):
         raise click.UsageError(f"{option}: {text!r} is no duration; write one such as 60s or 15m")
     return None if seconds is None else int(seconds)
+
+
+class EndTime(click.ParamType[datetime]):
+    """A time of day, the next such time in the zone of the terminal, or a date with a time."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return read_end(value, datetime.now().astimezone())
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a time; write one such as 06:00 or 2030-01-31T06:00", param, ctx)
+
+
+def read_end(text: str, now: datetime) -> datetime:
+    """Return the next time of day, or the time, that a text names; the zone is that of this process by default.
+
+    Raises ValueError and OverflowError.
+    """
+    if not _TIME_OF_DAY.fullmatch(text):
+        return datetime.fromisoformat(text).astimezone()
+    found = datetime.combine(now.date(), time.fromisoformat(text.zfill(5)))
+    later = found if found.astimezone() > now else found + timedelta(days=1)
+    return later.astimezone()
+
+
+def reason_option(*, required: bool = False) -> Callable[[FC], FC]:
+    """Make the option with the reason of a pause."""
+    return click.option("--reason", default="", metavar="TEXT", required=required, help="Why; everyone sees it.")
+
+
+until_option = click.option(
+    "--until", type=EndTime(), default=None, metavar="TIME", help="End: 06:00 is the next one here, or date and time."
+)
 
 
 class IgnoredOption(NamedTuple):

@@ -1,4 +1,4 @@
-"""Parts of statements that repositories share: rows as structs, lists as parameters, ON CONFLICT, times as numbers."""
+"""Parts of statements that repositories share: rows as structs, lists as parameters, ON CONFLICT, times and ends."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    or_,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import KeyedColumnElement
+from sqlalchemy.sql.elements import KeyedColumnElement, Label
 from sqlalchemy.sql.functions import FunctionElement
 
 from dagbook.db.backend import ReadConnection, T, WriteConnection
-from dagbook.db.types import Base, OrderedJson
+from dagbook.db.types import Base, OrderedJson, UtcDateTime
 
 insert_into = postgresql.insert  # with ON CONFLICT, which SQLite's dialect writes in the same way
 
@@ -45,9 +46,15 @@ def first_row(connection: ReadConnection, kind: type[T], statement: Executable, 
     return None if row is None else kind(**row)
 
 
-def columns(model: type[Base], kind: type[msgspec.Struct]) -> list[KeyedColumnElement[object]]:
-    """Return the columns of a table that are fields of a row."""
-    return [column for column in model.__table__.columns if column.name in kind.__struct_fields__]
+def columns(
+    model: type[Base], kind: type[msgspec.Struct], *computed: Label[bool]
+) -> list[KeyedColumnElement[object] | Label[bool]]:
+    """Return the columns of a table that are fields of a row; those that are ``computed`` replace the ones there."""
+    names = {each.name for each in computed}
+    stored = (
+        each for each in model.__table__.columns if each.name in kind.__struct_fields__ and each.name not in names
+    )
+    return [*stored, *computed]
 
 
 def put(connection: WriteConnection, model: type[Base], row: msgspec.Struct, *keys: str) -> None:
@@ -86,6 +93,29 @@ def _as_in(element: is_one_of, compiler: SQLCompiler, **kwargs: object) -> str:
 def _as_any(element: is_one_of, compiler: SQLCompiler, **kwargs: object) -> str:
     column, values = (compiler.process(clause, **kwargs) for clause in element.clauses)
     return f"{column} = ANY ({values})"
+
+
+class database_now(FunctionElement[datetime]):  # noqa: N801 - it is used as a function
+    """The time of the statement by the clock that all servers share: that of PostgreSQL; on SQLite of this machine."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _in_microseconds(_element: database_now, _compiler: SQLCompiler, **_kwargs: object) -> str:
+    # Not unixepoch('subsec'), which needs SQLite 3.42.
+    return "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"
+
+
+@compiles(database_now, "postgresql")
+def _of_statement(_element: database_now, _compiler: SQLCompiler, **_kwargs: object) -> str:
+    return "statement_timestamp()"
+
+
+def is_current(until: InstrumentedAttribute[datetime | None]) -> ColumnElement[bool]:
+    """Return the condition that an end has not passed; without an end it is always true."""
+    return or_(until.is_(None), until > database_now())
 
 
 def milliseconds(dialect: str, column: InstrumentedAttribute[datetime | None]) -> ColumnElement[int]:

@@ -17,7 +17,7 @@ from dagbook.db.repositories import audit, dags, sources
 from dagbook.db.repositories.accounts import dag_access, principals
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
-from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.dags import DagRow, Suspension
 from dagbook.db.repositories.definitions import DefinitionRow, TextRedactedError
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.sources import DagOrigin
@@ -184,15 +184,17 @@ class Definitions:
         except Conflict as error:  # another request has just taken the name
             raise _taken(new_name) from error
 
-    async def suspend(self, file_name: str, actor: Actor, *, suspended: bool) -> None:
+    async def suspend(self, file_name: str, actor: Actor, suspension: Suspension) -> None:
         """Suspend or resume the schedules of a DAG; idempotent. Raises NotFoundError."""
-        audit_action = dag_action(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
-        entry = actor.entry(audit_action, self._now())
+        if suspension.suspended:
+            suspension = msgspec.structs.replace(suspension, suspended_by=actor.label)
+        at = self._now()
 
         def work(connection: WriteConnection) -> bool:
-            before = dags.suspend(connection, file_name, suspended=suspended)
-            if before is not None and before != suspended:
-                audit.add(connection, entry)
+            before = dags.suspend(connection, file_name, suspension)
+            if before is not None and _values(before) != _values(suspension):
+                change = dag_action(Action.DAG_SUSPEND, file_name, _values(before), _values(suspension))
+                audit.add(connection, actor.entry(change, at))
             return before is not None
 
         if not await self._database.write(work):
@@ -387,3 +389,10 @@ def _redacted() -> BadRequestError:
 
 def _unknown(file_name: str) -> NotFoundError:
     return NotFoundError(f"there is no DAG named {shorten(file_name)}")
+
+
+def _values(suspension: Suspension) -> dict[str, object]:
+    """Return what the audit says of a suspension."""
+    until = suspension.suspended_until and suspension.suspended_until.isoformat()
+    known = {"reason": suspension.suspend_reason, "until": until}
+    return {"suspended": suspension.suspended} | {name: value for name, value in known.items() if value}

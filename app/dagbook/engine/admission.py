@@ -12,6 +12,7 @@ import msgspec
 
 Labels = Mapping[str, str]
 _MAX_NAMED_RUNS = 3
+EVERYTHING_PAUSED = "everything is paused"
 ANOTHER_RUN = "another run"  # instead of the names of one that the reader may not see
 
 
@@ -37,13 +38,17 @@ class Admission(Enum):
 
 
 class QueuedRun(msgspec.Struct, frozen=True):
-    """A queued run: its key and queue, the active runs its DAG allows, the labels its worker needs, and its DAG."""
+    """A queued run: its key and queue, the active runs its DAG allows, the labels its worker needs, and its DAG.
+
+    No pause of everything stops a sub-run, which belongs to an active run.
+    """
 
     run: int
     queue: str
     max_active_runs: int
     selector: Labels = {}
     dag_name: str = ""
+    is_sub_run: bool = False
 
 
 class WorkerAccess(Enum):
@@ -100,10 +105,22 @@ class ActiveRun(msgspec.Struct, frozen=True):
 
 
 class Pause(msgspec.Struct, frozen=True):
-    """When a queue was paused, and by which actor."""
+    """When a queue, or ``everything``, was paused, by which actor, why, and until when."""
 
     since: datetime
     actor: str | None = None
+    reason: str | None = None
+    until: datetime | None = None
+    everything: bool = False
+
+    def describe(self, queue: str = "") -> str:
+        """Describe the pause, of everything or of this queue."""
+        actor = f" by {self.actor}" if self.actor else ""
+        until = f" until {_format_time(self.until)}" if self.until else ""
+        reason = f": {self.reason}" if self.reason else ""
+        if self.everything:
+            return f"{EVERYTHING_PAUSED}{actor}{until}{reason}"
+        return f"queue {queue!r} is paused since {_format_time(self.since)}{actor}{until}{reason}"
 
 
 class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +128,7 @@ class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     ``active`` counts its active runs, of which ``active_runs`` names the first; ``own`` and ``own_runs`` are those of
     the DAG that has the name of the queue. ``workers`` has the labels of the live workers; None if no queued run has a
-    selector.
+    selector. ``pause`` is that of the queue, ``total_pause`` that of everything.
     """
 
     active: int = 0
@@ -119,6 +136,7 @@ class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     own: int = 0
     own_runs: Sequence[ActiveRun] = ()
     pause: Pause | None = None
+    total_pause: Pause | None = None
     workers: Sequence[Labels] | None = None
 
 
@@ -157,11 +175,7 @@ class WaitReason(msgspec.Struct, frozen=True, kw_only=True):
             case WaitCause.OFF:
                 return "queues are switched off (queues_enabled)"
             case WaitCause.PAUSED:
-                details = ""
-                if self.pause is not None:
-                    actor = f" by {self.pause.actor}" if self.pause.actor else ""
-                    details = f" since {_format_time(self.pause.since)}{actor}"
-                return f"queue {self.queue!r} is paused{details}"
+                return f"queue {self.queue!r} is paused" if self.pause is None else self.pause.describe(self.queue)
             case WaitCause.LIMIT:
                 source = "limit of the queue" if self.is_limit_of_queue else "maxActiveRuns of the DAG"
                 full = f"queue {self.queue!r} is at its limit: {self.active} of {self.limit} runs active ({source})"
@@ -207,8 +221,8 @@ def wait_reason(entry: QueuedRun, state: QueueSnapshot, queues: QueueConfig) -> 
     """Return why the first run of a queue may not start; None if it may."""
     if not queues.enabled:
         return WaitReason(cause=WaitCause.OFF, queue=entry.queue)
-    if state.pause is not None:
-        return WaitReason(cause=WaitCause.PAUSED, queue=entry.queue, pause=state.pause)
+    if pause := (None if entry.is_sub_run else state.total_pause) or state.pause:
+        return WaitReason(cause=WaitCause.PAUSED, queue=entry.queue, pause=pause)
     limit = queues.limit(entry)
     counts_own = queues.counts_own(entry.queue, entry.dag_name)
     active = state.own if counts_own else state.active

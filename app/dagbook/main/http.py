@@ -34,7 +34,7 @@ from dagbook.api.controllers.alerts import alerts, channels, rules
 from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention, revisions, schedules, schema, sources
 from dagbook.api.controllers.queues import queue_items, queues
 from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, search, step_details
-from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
+from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring, pause
 from dagbook.api.controllers.system.overview import OverviewController
 from dagbook.api.controllers.system.services import ServicesController
 from dagbook.api.controllers.triggers import hooks, triggers
@@ -84,6 +84,7 @@ FORWARDED_HANDLERS: list[type[Controller]] = [
     audit.AuditController,
     doctor.DoctorController,
     hold.HoldController,
+    pause.PauseController,
     retention.RetentionController,
     sources.SourcesController,
     dags.DagsController,
@@ -197,12 +198,15 @@ async def _page_config(settings: Settings, services: AppServices, session: Sessi
     shared_only = session is not None and not session.is_admin
     try:
         failing = await services.alerts.channels.find_failing(shared_only=shared_only)
+        paused = await services.system.pausing.is_paused()
     except DatabaseUnavailable:
-        failing = []
-    return _ui_config(settings, services, failing)
+        failing, paused = [], False
+    return _ui_config(settings, services, failing, paused=paused)
 
 
-def _ui_config(settings: Settings, services: AppServices, failing: Sequence[str] = ()) -> dict[str, object]:
+def _ui_config(
+    settings: Settings, services: AppServices, failing: Sequence[str] = (), *, paused: bool = False
+) -> dict[str, object]:
     """Return the configuration that the web UI's scripts need before their first request."""
     return {
         "failing": failing,
@@ -214,6 +218,7 @@ def _ui_config(settings: Settings, services: AppServices, failing: Sequence[str]
         "zone": str(settings.tz),
         "examples": files.example_names(),
         "held": services.system.holding.row is not None,
+        "paused": paused,
         "snapshot": services.system.snapshot,
     }
 

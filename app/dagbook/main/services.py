@@ -46,6 +46,7 @@ from dagbook.maintenance.retention.dag_retention import DagRetentionService
 from dagbook.maintenance.retention.limits import RetentionSettings, TotalLimits
 from dagbook.maintenance.retention.policies import Defaults, Policies
 from dagbook.maintenance.retention.retention import Kept, Retention
+from dagbook.queues.pausing import Pausing
 from dagbook.queues.queue_loop import QueueNotifier
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
@@ -208,6 +209,7 @@ def _system_services(
         ),
         feed=Feed(database, settings.event_streams, settings.queues),
         holding=Holding(database, now),
+        pausing=Pausing(database, run_parts.supervisor.active_runs.changed, now),
         doctor=Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days),
         failing_channels=SingleFlight(partial(database.read_inline, channel_rows.find_failing, shared_only=False)),
         snapshot=snapshot,

@@ -1,3 +1,3 @@
-"""Queues: starts queued runs, offers them to workers, and changes their order."""
+"""Queues: starts queued runs, offers them to workers, changes their order, and pauses everything."""
 
-__all__ = ["dispatcher", "queue_loop", "service", "wait_reasons", "worker"]
+__all__ = ["dispatcher", "pausing", "queue_loop", "service", "wait_reasons", "worker"]

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _FALLBACK_SECONDS = 30.0  # a signal may be lost with its sender, and the configuration may have changed
 _OUTAGE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0  # a reason that lasts shorter is not stored; delay of a retry after refusals
+_LEAST_WAIT_SECONDS = 0.1  # the clock of the database may be behind this one
 _REASONS = "\0"  # not a valid queue name
 _MAX_READS = 8  # at the same time
 _MAX_REFUSALS = 3
@@ -45,6 +46,7 @@ class Dispatcher:
         self._transport = transport
         self._signal = signal
         self._queues = queues
+        self._now = active_runs.context.now
         self._loop = QueueLoop(
             "dispatcher",
             self._start_lanes,
@@ -134,6 +136,7 @@ class Dispatcher:
             released = [run for run in head.admission.released if run not in head.for_workers]
             if not released:
                 self._schedule_reasons(name, head)
+                self._wake_after_pause(name, head)
                 return
             # Another server or a dequeue may be faster.
             refusals = refusals + 1 if await self._loop.start_runs(released) == len(released) else 0
@@ -155,5 +158,13 @@ class Dispatcher:
         names, self._without_reason = self._without_reason, set()
         await store_reasons(self._database, self._queues, names)
 
-    def _retry_later(self, name: str) -> None:
-        asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._start_lane, name)
+    def _retry_later(self, name: str, seconds: float = _RETRY_SECONDS) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._start_lane, name)
+
+    def _wake_after_pause(self, name: str, head: QueueHead) -> None:
+        """Serve a queue again when its pause, or that of everything, ends, unless the fallback comes first."""
+        pauses = [wait.pause for wait in head.admission.queued.values() if wait.pause is not None]
+        if pauses and (until := pauses[0].until) is not None:
+            seconds = (until - self._now()).total_seconds()
+            if seconds < _FALLBACK_SECONDS:
+                self._retry_later(name, max(seconds, _LEAST_WAIT_SECONDS))

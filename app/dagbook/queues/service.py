@@ -12,7 +12,7 @@ from dagbook.auth.audit_context import Action, Actor, AuditAction, Values, run_a
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, queue
-from dagbook.db.repositories.queue import ItemRow, QueuedRunName
+from dagbook.db.repositories.queue import ItemRow, PauseRow, QueuedRunName
 from dagbook.db.repositories.runs import run_writes, runs
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.admission import QueueConfig
@@ -45,15 +45,18 @@ class QueueService:
         self._signal = signal
         self._now = now
 
-    async def pause(self, name: str, actor: Actor) -> None:
+    async def pause(self, name: str, actor: Actor, reason: str | None = None, until: datetime | None = None) -> None:
         """Pause a queue: no run leaves it after this has returned; active runs continue."""
         check_queue(name)
         now = self._now()
+        row = PauseRow(queue=name, paused_at=now, paused_by=actor.label, pause_reason=reason, until=until)
+        known = {"reason": reason, "until": until and until.isoformat()}
 
         def work(connection: WriteConnection) -> None:
             _lock_queue(connection, name)
-            queue.pause(connection, name, now, actor.label)
-            _publish(connection, Action.QUEUE_PAUSE, name, actor, now)
+            queue.pause(connection, row)
+            after = {key: value for key, value in known.items() if value}
+            _publish(connection, Action.QUEUE_PAUSE, name, actor, now, after or None)
 
         await self._database.write(work)
         self._signal.notify(name)

@@ -18,6 +18,7 @@ from dagbook.engine.admission import (
     ANOTHER_RUN,
     ActiveRun,
     Labels,
+    Pause,
     QueueConfig,
     QueuedRun,
     QueueSnapshot,
@@ -26,7 +27,7 @@ from dagbook.engine.admission import (
     ready,
     wait_reason,
 )
-from dagbook.runs.store.queue_head import HolderRow, WaitingRow, holder_of, pause_of, workers_for
+from dagbook.runs.store.queue_head import HolderRow, WaitingRow, holder_of, pause_of, read_total_pause, workers_for
 
 
 class QueuePosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,13 @@ class QueuePosition(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     position: int
     wait: WaitReason
+
+
+class Pauses(msgspec.Struct, frozen=True):
+    """The pauses of queues by name, and that of everything."""
+
+    queues: Mapping[str, PauseRow]
+    everything: Pause | None = None
 
 
 def queue_positions(
@@ -67,7 +75,8 @@ def head_reasons(
     reasons = {}
     for row in rows:
         # The run's key does not matter here.
-        entry = QueuedRun(0, row.queue, row.max_active_runs, row.selector or {}, row.dag_name)
+        selector, is_sub_run = row.selector or {}, row.root_id is not None
+        entry = QueuedRun(0, row.queue, row.max_active_runs, selector, row.dag_name, is_sub_run)
         reason = wait_reason(entry, states.get(row.queue, QueueSnapshot()), queues)
         reasons[row.queue] = reason or ready(entry.queue)
     return reasons
@@ -77,9 +86,14 @@ def read_states(
     connection: ReadConnection, names: Collection[str], rows: Iterable[WaitingRow], visibility: Visibility = EVERYTHING
 ) -> dict[str, QueueSnapshot]:
     """Read the state of queues; ``rows`` has their first entries."""
-    active, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
+    active, pauses = queue.find_active_runs(connection, names), read_pauses(connection)
     visible = find_visible_names(connection, active, visibility)
     return make_states(names, active, pauses, workers_for(connection, rows), visible)
+
+
+def read_pauses(connection: ReadConnection) -> Pauses:
+    """Read the pauses of queues, and that of everything."""
+    return Pauses(queue.find_pauses(connection), read_total_pause(connection))
 
 
 def find_visible_names(
@@ -92,7 +106,7 @@ def find_visible_names(
 def make_states(
     names: Iterable[str],
     active: Sequence[HolderRow],
-    pauses: Mapping[str, PauseRow],
+    pauses: Pauses,
     workers: Sequence[Labels] | None,
     visible: Collection[str] | None = None,
 ) -> dict[str, QueueSnapshot]:
@@ -113,7 +127,8 @@ def make_states(
             active_runs=holders.get(name, ()),
             own=len(own.get(name, ())),
             own_runs=own.get(name, ()),
-            pause=pause_of(pauses.get(name)),
+            pause=pause_of(pauses.queues.get(name)),
+            total_pause=pauses.everything,
             workers=workers,
         )
         for name in names

@@ -45,6 +45,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot | None = None  # the minute of a schedule that it is started for
     event: str | None = None  # the event of a trigger that it is started for, whose id the run gets
     variables: tuple[Pair, ...] = ()  # those of the event
+    despite_pause: bool = False  # whether it starts although everything is paused; for managers
     edits: bool = True  # False: the definition may forbid other params and a run id (DAG format 2.18)
     reads_sealed: bool = False  # whether it takes encrypted values over from another run
 

@@ -5,7 +5,7 @@ Time is in whole minutes, UTC. A window excludes ``after`` and includes ``until`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -24,12 +24,14 @@ _START: Final = "start"
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
     """A start, stop or restart of a DAG that is due at a minute.
 
-    ``made_up`` is a start whose minute passed without a server; ``missed`` is such a start that is not caught up.
+    ``made_up`` is a start whose minute passed without a server, or while everything was paused, ``resumed``; ``missed``
+    is a start without a server that is not caught up.
     """
 
     minute: datetime
     kind: Kind
     made_up: bool = False
+    resumed: bool = False
     missed: bool = False
 
 
@@ -114,6 +116,20 @@ def plan(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: Zon
         made_up = minutes != [window.until]
         starts = [Firing(minute=minute, kind=_START, made_up=made_up) for minute in minutes]
     return sorted([*others, *starts], key=_order)
+
+
+def resume(pending: Collection[datetime], planned: Iterable[Firing], catchup: Catchup, until: datetime) -> list[Firing]:
+    """Return which of the starts to make up that a pause of everything has suspended, as if no server had run then.
+
+    ``planned`` are the other firings of the tick: a new start among them is the latest one.
+    """
+    limit = {"none": 0, "latest": 1, "all": MAX_CATCH_UP}[catchup.policy]
+    starts = {each.minute for each in planned if each.kind == _START and not each.missed}
+    if catchup.policy == "latest" and not starts <= set(pending):
+        limit = 0
+    earliest = until - catchup.window - MINUTE
+    newest_first = sorted((minute for minute in pending if minute > earliest), reverse=True)
+    return [Firing(minute=each, kind=_START, made_up=True, resumed=True) for each in newest_first[:limit][::-1]]
 
 
 def predates_dag(firing: Firing, created_at: datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -27,10 +27,12 @@ from dagbook.db.repositories.schedules import (
 )
 from dagbook.db.types import SlotResult
 from dagbook.definitions.timetable import ScheduledDag, Timetable
+from dagbook.engine.admission import Pause
 from dagbook.engine.status import RunStatus
-from dagbook.errors import AppError, MaxRunReachedError
+from dagbook.errors import AppError, MaxRunReachedError, UnavailableError
 from dagbook.runs.service.run_service import SlotTakenError
 from dagbook.runs.service.scheduled_runs import ScheduledRuns, started_at
+from dagbook.runs.store.queue_head import read_total_pause
 from dagbook.scheduling.due import (
     Catchup,
     Firing,
@@ -39,6 +41,7 @@ from dagbook.scheduling.due import (
     floor_minute,
     plan,
     predates_dag,
+    resume,
     skip_reason,
     time_window,
 )
@@ -94,8 +97,19 @@ class Ticker:
         window = time_window(self._last, mark, now)
         if window is None:
             return
-        found = await self._find_due(window)
-        outcomes = await self._handle(found[::-1] if from_end else found, now)
+
+        def read(connection: ReadConnection) -> tuple[Pause | None, list[SlotKey]]:
+            """Return the pause of everything; without one, the starts of the last one that may be made up."""
+            pause = read_total_pause(connection)
+            return pause, [] if pause is not None else schedules.find_pending(connection)
+
+        pause, pending = await self._database.read(read)
+        found = await self._find_due(window, pending)
+        resumed = {_slot(one.timed, each).key for one in found for each in one.firings if each.resumed}
+        if dropped := [key for key in pending if key not in resumed]:
+            # Before the latest of them starts: else the one before would be the latest after a crash.
+            await self._database.write(schedules.drop_pending, dropped)
+        outcomes = await self._handle(found[::-1] if from_end else found, now, pause)
 
         def store(connection: WriteConnection) -> None:
             schedules.skip(connection, outcomes)
@@ -106,7 +120,7 @@ class Ticker:
         await self._database.write(store)
         self._last = window.until
 
-    async def _find_due(self, window: TimeWindow) -> list[_DueDag]:
+    async def _find_due(self, window: TimeWindow, pending: Collection[SlotKey]) -> list[_DueDag]:
         timed = await self._timetable.read()
         zone = self._timetable.zone
 
@@ -116,8 +130,10 @@ class Ticker:
                 policy = "none" if one.dag.suspended else one.dag.catchup or "none"  # a suspended DAG misses nothing
                 seconds = one.dag.catchup_window_seconds or 0
                 catchup = Catchup(policy=policy, window=timedelta(seconds=seconds), since=one.dag.updated_at)
-                firings = plan(one.timing, catchup, window, zone)
-                found.append(_DueDag(one, [each for each in firings if not predates_dag(each, one.dag.created_at)]))
+                planned = plan(one.timing, catchup, window, zone)
+                firings = [each for each in planned if not predates_dag(each, one.dag.created_at)]
+                suspended = [key.minute for key in pending if key.dag == one.dag.id]
+                found.append(_DueDag(one, [*resume(suspended, firings, catchup, window.until), *firings]))
             return found
 
         found = plan_all() if window.is_one_minute else await asyncio.to_thread(plan_all)
@@ -131,27 +147,50 @@ class Ticker:
         after, until = min(minutes) - timedelta(minutes=1), max(minutes)
         handled = await self._database.read(schedules.find_handled, after, until)
         return [
-            _DueDag(one.timed, [firing for firing in one.firings if _slot(one.timed, firing).key not in handled])
+            _DueDag(
+                one.timed,
+                [each for each in one.firings if each.resumed or _slot(one.timed, each).key not in handled],
+            )
             for one in found
         ]
 
-    async def _handle(self, found: Iterable[_DueDag], now: datetime) -> list[SlotOutcome]:
-        done = await asyncio.gather(*(self._handle_dag(due_dag, now) for due_dag in found), return_exceptions=True)
+    async def _handle(self, found: Iterable[_DueDag], now: datetime, pause: Pause | None) -> list[SlotOutcome]:
+        done = await asyncio.gather(
+            *(self._handle_dag(due_dag, now, pause) for due_dag in found), return_exceptions=True
+        )
         for error in done:
             if isinstance(error, BaseException):
                 raise error
         return [outcome for outcomes in done if isinstance(outcomes, list) for outcome in outcomes]
 
-    async def _handle_dag(self, due_dag: _DueDag, now: datetime) -> list[SlotOutcome]:
-        if due_dag.timed.dag.suspended:
-            return [
-                self._outcome(due_dag.timed, firing, SUSPENDED, "the DAG is suspended")
-                for firing in due_dag.firings
-                if not firing.missed and not firing.made_up
-            ]
+    async def _handle_dag(self, due_dag: _DueDag, now: datetime, pause: Pause | None) -> list[SlotOutcome]:
+        suspended, firings = self._suspend(due_dag, pause)
         async with self._slots:
-            outcomes = [await self._fire(due_dag.timed, firing, now) for firing in due_dag.firings]
-        return [outcome for outcome in outcomes if outcome is not None]
+            outcomes = [await self._fire(due_dag.timed, firing, now) for firing in firings]
+        return [*suspended, *(outcome for outcome in outcomes if outcome is not None)]
+
+    def _suspend(self, due_dag: _DueDag, pause: Pause | None) -> tuple[list[SlotOutcome], Sequence[Firing]]:
+        """Return the outcomes of what is due and does not happen, since the DAG or everything is paused, and the rest.
+
+        A pause of everything suspends no stop. Its starts are made up at its end, if the setting of the DAG says so.
+        """
+        timed, firings = due_dag.timed, due_dag.firings
+        if timed.dag.suspended:
+            by = f" by {timed.dag.suspended_by}" if timed.dag.suspended_by else ""
+            reason = f"the DAG is suspended{by}{f': {timed.dag.suspend_reason}' if timed.dag.suspend_reason else ''}"
+            due = [each for each in firings if not each.missed and not each.made_up]
+            return [self._outcome(timed, firing, SUSPENDED, reason) for firing in due], ()
+        if pause is None:
+            return [], firings
+        catches_up = (timed.dag.catchup or "none") != "none"
+        outcomes, rest = [], []
+        for firing in firings:
+            if firing.missed or firing.kind == schedules.STOP:
+                rest.append(firing)
+            else:
+                kept = msgspec.structs.replace(firing, made_up=catches_up and firing.kind == schedules.START)
+                outcomes.append(self._outcome(timed, kept, SUSPENDED, pause.describe()))
+        return outcomes, rest
 
     async def _fire(self, timed: ScheduledDag, firing: Firing, now: datetime) -> SlotOutcome | None:
         """Handle a firing; returns its outcome unless that is stored already."""
@@ -163,8 +202,9 @@ class Ticker:
             return None
         except DatabaseUnavailable:
             raise
-        except MaxRunReachedError as error:
-            return self._outcome(timed, firing, SKIPPED, error.message)
+        except (MaxRunReachedError, UnavailableError) as error:  # the latter: everything was paused just now
+            outcome: SlotResult = SUSPENDED if isinstance(error, UnavailableError) else SKIPPED
+            return self._outcome(timed, firing, outcome, error.message)
         except AppError as error:
             return self._outcome(timed, firing, FAILED, error.message)
         except Exception as error:  # noqa: BLE001 - an error of one DAG must not stop the others
@@ -172,7 +212,7 @@ class Ticker:
             return self._outcome(timed, firing, FAILED, f"internal error: {error}")
 
     async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> SlotOutcome | None:
-        recheck = monotonic() >= self._head_start_until
+        recheck = monotonic() >= self._head_start_until and not firing.resumed
         state = await self._database.read_inline(_read_state, _slot(timed, firing).key, recheck=recheck)
         if state is None:
             return None  # the DAG was deleted meanwhile, or another server was faster
@@ -198,7 +238,7 @@ class Ticker:
 
 def _slot(timed: ScheduledDag, firing: Firing) -> Slot:
     key = SlotKey(timed.dag.id, firing.kind, firing.minute)
-    return Slot(key=key, file_name=timed.dag.file_name, catch_up=firing.made_up)
+    return Slot(key=key, file_name=timed.dag.file_name, catch_up=firing.made_up, pending=firing.resumed)
 
 
 def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _DagState | None:

@@ -11,6 +11,7 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, Values, dag_action
 from dagbook.db.database import WriteConnection
 from dagbook.db.repositories import audit, changes, dags, sources
+from dagbook.db.repositories.dags import Suspension
 from dagbook.db.repositories.definitions import DefinitionRow, TextRedactedError
 from dagbook.db.repositories.sources import FileProblem, FileState, SourceFileRow, SourceRow
 from dagbook.sources.plan import Refusal, Removal, Storing
@@ -157,8 +158,8 @@ class _Writer:
             before = {"dagName": gone.dag_name, **_revision(gone.revision, gone.definition_hash)}
             self._record(Action.DAG_DELETE, row.file_name, before, None)
             return SyncCounts(deleted=1)
-        was_suspended = dags.suspend(self._connection, row.file_name, suspended=True)
-        if was_suspended is None:  # it has been deleted since the plan was made
+        before = dags.suspend(self._connection, row.file_name, Suspension())
+        if before is None:  # it has been deleted since the plan was made
             return SyncCounts()
         state = FileState(
             path=row.path,
@@ -167,16 +168,19 @@ class _Writer:
             definition_hash=row.definition_hash,
             source_commit=row.source_commit,
             removed_at=self._at,
-            resumes=not was_suspended,
+            resumes=not before.suspended,
         )
         sources.put_file(self._connection, self._source.id, state, self._at)
-        if not was_suspended:
+        if not before.suspended:
             self._record(Action.DAG_SUSPEND, row.file_name, {"suspended": False}, {"suspended": True})
         return SyncCounts(suspended=1)
 
     def _resume(self, row: SourceFileRow | None, file_name: str) -> None:
         """Resume a DAG that was suspended because its file had been removed."""
-        if row is not None and row.resumes and dags.suspend(self._connection, file_name, suspended=False):
+        if row is None or not row.resumes:
+            return
+        before = dags.suspend(self._connection, file_name, Suspension(suspended=False))
+        if before is not None and before.suspended:
             self._record(Action.DAG_SUSPEND, file_name, {"suspended": True}, {"suspended": False})
 
     def _record(self, action: Action, name: str, before: Values, after: Values) -> None:

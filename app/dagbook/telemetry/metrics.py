@@ -46,6 +46,7 @@ class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
     audit_copy_works: bool | None = None
     oldest_alert_due_seconds: float | None = None
     oldest_event_seconds: float | None = None
+    paused: bool | None = None
 
 
 class MetricsPage:
@@ -87,6 +88,8 @@ class _Collector(Collector):
         if (waits := values.oldest_event_seconds) is not None:
             meaning = "Seconds since the oldest event of a trigger came that waits; 0 if none waits."
             yield GaugeMetricFamily("dagbook_trigger_oldest_waiting_seconds", meaning, waits)
+        if values.paused is not None:
+            yield GaugeMetricFamily("dagbook_paused", "Whether everything is paused.", int(values.paused))
         if values.running is not None:
             yield GaugeMetricFamily("dagu_dag_runs_currently_running", "Active root runs.", values.running)
         if values.queued is not None:

@@ -156,7 +156,7 @@ class DefinitionImport:
             if stored:
                 audit.add(connection, actor.entry(done, save.at))
             if stored and plan.suspended:
-                dags.suspend(connection, name, suspended=True)
+                dags.suspend(connection, name, dags.Suspension())
                 change = dag_action(Action.DAG_SUSPEND, name, {"suspended": False}, {"suspended": True})
                 audit.add(connection, actor.entry(change, save.at))
 

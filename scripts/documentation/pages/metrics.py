@@ -16,12 +16,12 @@ Every metric of `GET /api/v2/metrics`, which answers in the Prometheus text form
 [operations.md](../how-to/operations.md#metrics) says who may read them. Names that start with `dagu_` are those of the
 contract.
 
-Numbers of runs, queued runs and DAGs, `dagbook_alert_oldest_due_seconds` and `dagbook_trigger_oldest_waiting_seconds`
-are read from the database, so they are the same at every server of it; the finished runs are counted again after a
-pause. Histograms and `dagbook_…` counters count in the process since its start, as `rate()` and `increase()` expect:
-with several servers, add them up. A server counts the runs that it executed until they finished, but not those finished
-by hand or given up. A value that cannot be read within five seconds is left out, and so is `dagbook_audit_copy_up`
-without `audit_copy`. A histogram has the series `_bucket`, `_sum` and `_count`.
+Numbers of runs, queued runs and DAGs, `dagbook_paused`, `dagbook_alert_oldest_due_seconds` and
+`dagbook_trigger_oldest_waiting_seconds` are read from the database, so they are the same at every server of it; the
+finished runs are counted again after a while. Histograms and `dagbook_…` counters count in the process since its start,
+as `rate()` and `increase()` expect: with several servers, add them up. A server counts the runs that it executed until
+they finished, but not those finished by hand or given up. A value that cannot be read within five seconds is left out,
+and so is `dagbook_audit_copy_up` without `audit_copy`. A histogram has the series `_bucket`, `_sum` and `_count`.
 
 `dag` is the name for the first {MAX_NAMES} DAGs, and `{OTHERS}` for the rest; `route` is the template of the path, so
 clients cannot create additional series. A `status` of 0 stands for a client that disconnected before the response.
@@ -55,6 +55,7 @@ def list_metrics() -> Iterator[Metric]:
         audit_copy_works=True,
         oldest_alert_due_seconds=0,
         oldest_event_seconds=0,
+        paused=False,
     )
     text = MetricsPage(registry).write(values).decode()
     families = [family for family in text_string_to_metric_families(text) if not family.name.endswith("_created")]

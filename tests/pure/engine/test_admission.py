@@ -25,6 +25,7 @@ from dagbook.engine.admission import (
 LIMITED = QueueConfig(limits={"etl": 2})
 FULL = "queue 'a' is at its limit: 1 of 1 runs active (maxActiveRuns of the DAG)"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MOVE = Pause(NOON, "ann", "move of the database", NOON.replace(hour=18), everything=True)
 
 
 def _states(live: dict[str, int]) -> dict[str, QueueSnapshot]:
@@ -120,6 +121,18 @@ def test_released_runs_are_not_counted_as_ahead_of_the_others() -> None:
             "queue 'a' is paused since 2026-03-01T12:00:00Z by ann",
         ),
         (
+            QueueSnapshot(pause=Pause(NOON, "ann", "full disk", NOON.replace(hour=18))),
+            QueuedRun(1, "a", 1),
+            WaitCause.PAUSED,
+            "queue 'a' is paused since 2026-03-01T12:00:00Z by ann until 2026-03-01T18:00:00Z: full disk",
+        ),
+        (
+            QueueSnapshot(total_pause=MOVE, pause=Pause(NOON, "bob"), active=9),
+            QueuedRun(1, "a", 1),
+            WaitCause.PAUSED,
+            "everything is paused by ann until 2026-03-01T18:00:00Z: move of the database",
+        ),
+        (
             QueueSnapshot(workers=[]),
             QueuedRun(1, "a", 1, {"zone": "b", "gpu": "yes"}),
             WaitCause.WORKER,
@@ -145,6 +158,12 @@ def test_the_wait_reason_of_the_first_run_names_what_blocks_it_and_since_when(
     wait = wait_reason(entry, state, QueueConfig())
     assert wait is not None
     assert (wait.cause, wait.text) == (cause, text)
+
+
+def test_a_pause_of_everything_does_not_stop_the_sub_runs_of_active_runs() -> None:
+    of_root, of_sub_run = QueuedRun(1, "a", 1), QueuedRun(2, "called run r1", 1, is_sub_run=True)
+    states = {entry.queue: QueueSnapshot(total_pause=MOVE) for entry in (of_root, of_sub_run)}
+    assert admit([of_root, of_sub_run], states, QueueConfig()).released == (2,)
 
 
 def test_the_wait_reason_says_how_to_get_a_worker_on_sqlite() -> None:

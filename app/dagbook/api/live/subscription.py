@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from dagbook.api.live import sse
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
-from dagbook.db.repositories.changes import ChangeRow, FeedCursor
+from dagbook.db.repositories.changes import QUEUE, ChangeRow, FeedCursor
 from dagbook.db.repositories.logs.logs import GrowingStream
 
 MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id
@@ -32,7 +32,8 @@ class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def matches(self, change: ChangeRow, visible: Collection[str] | None) -> bool:
         """Whether a change is sent; ``visible`` has the DAG names and queues that are visible, None for all."""
-        if visible is not None and subject_of(change) not in visible:
+        is_pause = change.kind == QUEUE and not change.data.queue  # of everything, which everyone sees
+        if visible is not None and not is_pause and subject_of(change) not in visible:
             return False
         if self.run is not None:
             root = (change.root_name or change.dag_name, change.root_run_id or change.run_id)

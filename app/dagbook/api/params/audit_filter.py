@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from dagbook.api.params import parameters
 from dagbook.auth.audit_context import Action
@@ -26,8 +25,8 @@ def provide_audit_filter(
         actions=_actions(action),
         name=_text("object", object),
         request_id=_text("requestId", request_id),
-        since=None if from_ is None else read_instant("from", from_),
-        until=None if to is None else read_instant("to", to),
+        since=None if from_ is None else parameters.read_instant("from", from_),
+        until=None if to is None else parameters.read_instant("to", to),
     )
 
 
@@ -46,14 +45,3 @@ def _actions(text: str | None) -> Sequence[str]:
             f"action: {shorten(text)} does not exist; use one such as {Action.DAG_UPDATE}, or a prefix such as 'dag.'"
         )
     return found
-
-
-def read_instant(field: str, text: str) -> datetime:
-    """Parse a time with a time zone; raises BadRequestError."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequestError(f"{field}: {shorten(text)} is no time; write one such as 2030-01-31T12:00:00Z") from None
-    if instant.tzinfo is None:
-        raise BadRequestError(f"{field}: has no time zone; write one such as 2030-01-31T12:00:00Z")
-    return instant

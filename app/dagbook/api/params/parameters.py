@@ -6,10 +6,12 @@ leniently as the behaviour reference says (1.7, 3.9), and a path value that cann
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from msgspec import UnsetType
 
 from dagbook.api.schemas.overview import OverviewRange
 from dagbook.api.schemas.triggers import TriggerEventState
@@ -20,6 +22,7 @@ from dagbook.identifiers import shorten
 _NAME = {"pattern": "^[a-zA-Z0-9_.-]+$", "format": "regex"}
 _RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
 _NUMBERS = ", ".join(f"{status.value} {status.label}" for status in RunStatus)
+_LONGEST_REASON, _FARTHEST_END = 500, timedelta(days=3660)
 _STATUSES = f"Runs of this status: {_NUMBERS}."
 
 
@@ -194,3 +197,34 @@ def read_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise BadRequestError(f"zone: {shorten(name)} is no time zone; write one such as Europe/Berlin") from None
+
+
+def read_instant(field: str, text: str) -> datetime:
+    """Parse a time with a time zone; raises BadRequestError."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequestError(f"{field}: {shorten(text)} is no time; write one such as 2030-01-31T12:00:00Z") from None
+    if instant.tzinfo is None:
+        raise BadRequestError(f"{field}: has no time zone; write one such as 2030-01-31T12:00:00Z")
+    return instant
+
+
+def read_end(text: str | UnsetType | None, now: datetime) -> datetime | None:
+    """Parse the end of a pause, None without one; raises BadRequestError, also if it has passed."""
+    if not text:
+        return None
+    until = read_instant("until", text)
+    if until <= now:
+        raise BadRequestError(f"until: {shorten(text)} has passed; give a later time, or leave it out")
+    if until > now + _FARTHEST_END:
+        raise BadRequestError(f"until: {shorten(text)} is more than ten years from now; leave it out for no end")
+    return until
+
+
+def read_reason(text: str | UnsetType | None) -> str | None:
+    """Check the reason of a pause, None without one; raises BadRequestError."""
+    reason = (text or "").strip()
+    if len(reason) > _LONGEST_REASON or not reason.isprintable():
+        raise BadRequestError(f"reason: {shorten(reason)} is not one line of at most {_LONGEST_REASON} characters")
+    return reason or None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import tzinfo
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from dagbook.api.presenters.fields import or_unset
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.schemas import dags as dag_schemas
 from dagbook.api.schemas import runs as run_schemas
+from dagbook.db.repositories.dags import DagRow
 from dagbook.definitions.timetable import NextStart
 from dagbook.spec.model import CommandLine, Condition, Dag, Handlers, Parallel, Repeat, Step
 from dagbook.spec.params import param_text
@@ -144,3 +146,14 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
         )
         for item, error in zip(items, padded, strict=False)
     ]
+
+
+def present_suspension(row: DagRow, zone: tzinfo) -> dag_schemas.DAGSuspension | UnsetType:
+    """Convert the suspension of a DAG; unset without one, and when nothing is known of it."""
+    if not row.suspended or not (row.suspended_by or row.suspend_reason or row.suspended_until):
+        return UNSET
+    return dag_schemas.DAGSuspension(
+        by=or_unset(row.suspended_by),
+        reason=or_unset(row.suspend_reason),
+        until=or_unset(time_text(row.suspended_until, zone)),
+    )

@@ -34,7 +34,7 @@ from dagbook.db.repositories.runs.run_overview import FailureRow, LaterRuns, Que
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.schedules import MISSED, MissedStarts
 from dagbook.engine import rules
-from dagbook.engine.admission import WaitCause
+from dagbook.engine.admission import Pause, WaitCause
 from dagbook.engine.status import RunStatus
 from dagbook.sources.service import SourceStatus
 from dagbook.telemetry.resources import Sample
@@ -51,6 +51,7 @@ _FEW = 3  # runs that are too few to tell what is usual
 _LONG, _LATE = timedelta(hours=6), _HOUR  # where nothing is usual
 _LONGER, _LATER = _MINUTE, 5 * _MINUTE  # than is usual, at least
 _STUCK = frozenset({WaitCause.PAUSED.value, WaitCause.WORKER.value, WaitCause.OFF.value})
+_LONGEST_PAUSE = timedelta(days=1)
 _MAX_FORECAST = 30 * 86_400  # seconds
 
 
@@ -223,6 +224,12 @@ def queue_overviews(
         one.median_wait, one.longest_wait = median(times) / 1000, max(times) / 1000
     order = sorted(found.values(), key=lambda one: (not one.stuck, -one.queued, -(one.longest_wait or 0), one.name))
     return order[:MAX_SHOWN]
+
+
+def long_pause(pause: Pause | None, now: datetime, zone: tzinfo) -> str | UnsetType:
+    """Return since when everything is paused, if that is more than a day ago and has no end."""
+    is_long = pause is not None and pause.until is None and now - pause.since > _LONGEST_PAUSE
+    return time_text(pause.since, zone) if pause is not None and is_long else UNSET
 
 
 def missed_starts(rows: Iterable[MissedStarts], zone: tzinfo) -> list[MissedStart]:

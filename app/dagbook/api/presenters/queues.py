@@ -120,13 +120,23 @@ def waiting_for(found: QueuePosition, zone: tzinfo) -> WaitingFor:
         held_by=held_by if limited else UNSET,
         since=time_text(wait.pause.since, zone) if wait.pause else UNSET,
         by=or_unset(wait.pause.actor or "") if wait.pause else UNSET,
+        until=or_unset(time_text(wait.pause.until, zone)) if wait.pause else UNSET,
+        pause_reason=or_unset(wait.pause.reason) if wait.pause else UNSET,
+        everything=or_unset(wait.pause.everything) if wait.pause else UNSET,
         selector=dict(wait.selector) if wait.selector else UNSET,
     )
 
 
 def to_pause(pause: Pause | None, zone: tzinfo) -> Paused | UnsetType:
     """Convert the pause of a queue; unset when it is not paused."""
-    return UNSET if pause is None else Paused(since=time_text(pause.since, zone), by=or_unset(pause.actor or ""))
+    if pause is None:
+        return UNSET
+    return Paused(
+        since=time_text(pause.since, zone),
+        by=or_unset(pause.actor),
+        reason=or_unset(pause.reason),
+        until=or_unset(time_text(pause.until, zone)),
+    )
 
 
 def summarize(queues: Sequence[Queue]) -> QueuesSummary:

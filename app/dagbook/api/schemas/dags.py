@@ -87,6 +87,14 @@ class RecentRun(Schema, kw_only=True):
     waiting_for_approval: bool | UnsetType = UNSET
 
 
+class DAGSuspension(Schema, kw_only=True):
+    """By whom the schedules of a DAG were suspended, why, and until when."""
+
+    by: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+
+
 class DAGFile(Schema, kw_only=True):
     """A stored DAG with its latest run, and what the caller may do with it (an extension)."""
 
@@ -94,6 +102,7 @@ class DAGFile(Schema, kw_only=True):
     dag: DAG
     latest_dag_run: DAGRunSummary = msgspec.field(name="latestDAGRun")
     suspended: bool
+    suspension: DAGSuspension | UnsetType = UNSET  # extension
     errors: list[str]
     recent_runs: list[RecentRun] | UnsetType = UNSET  # extension, with the parameter ``recent``
     source: DagSource | UnsetType = UNSET  # extension
@@ -116,6 +125,7 @@ class DAGFileDetails(Schema, kw_only=True):
     local_dags: list[LocalDag]
     latest_dag_run: DAGRunDetails = msgspec.field(name="latestDAGRun")
     suspended: bool
+    suspension: DAGSuspension | UnsetType = UNSET  # extension
     errors: list[str]
     source: DagSource | UnsetType = UNSET  # extension
 
@@ -182,6 +192,7 @@ class StartDAG(Schema, kw_only=True):
     dag_run_id: str | UnsetType | None = UNSET
     dag_name: str | UnsetType | None = UNSET
     singleton: bool | UnsetType | None = False
+    despite_pause: bool | UnsetType | None = UNSET  # extension: start although everything is paused; for managers
 
 
 class NewFileName(Schema, kw_only=True):
@@ -241,9 +252,11 @@ class Tags(Schema, kw_only=True):
 
 
 class Suspension(Schema, kw_only=True):
-    """Whether to suspend the DAG's schedules."""
+    """Whether to suspend the DAG's schedules; reason and end, RFC 3339, are extensions."""
 
     suspend: bool
+    reason: str | UnsetType | None = UNSET
+    until: str | UnsetType | None = UNSET
 
 
 class StoppedAll(Schema, kw_only=True):

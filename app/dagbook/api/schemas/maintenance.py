@@ -88,6 +88,35 @@ class ResumedDatabase(Schema, kw_only=True):
     dead_events: int = 0
 
 
+class SetPause(Schema, kw_only=True):
+    """Why everything is paused, and until when: RFC 3339, no end without it."""
+
+    reason: str
+    until: str | UnsetType | None = UNSET
+
+
+class PauseStatus(Schema, kw_only=True):
+    """Whether everything is paused, since when, by whom, why and until when.
+
+    ``running`` and ``queued`` count root runs, ``skippedStarts`` those of schedules that nothing makes up for.
+    """
+
+    paused: bool
+    since: str | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+    running: int | UnsetType = UNSET
+    queued: int | UnsetType = UNSET
+    skipped_starts: int | UnsetType = UNSET
+
+
+class EndedPause(Schema, kw_only=True):
+    """The starts of schedules that a pause of everything has skipped, and that nothing makes up for."""
+
+    skipped_starts: int
+
+
 class RetentionLimits(Schema, kw_only=True):
     """Retention limits of a DAG's runs; -1 is no limit."""
 

@@ -118,7 +118,8 @@ class Overview(Schema, kw_only=True):
 
     ``bars`` are hours or days. ``countedFrom`` and ``failuresFrom`` are set if there are too many runs, or failures, to
     read all: those before that time, in seconds since 1970, do not count. ``failures`` are at most 50 of
-    ``failureGroups``. Callers with grants have no ``disk``, ``dags`` and ``sources``.
+    ``failureGroups``. ``pausedSince`` is set if everything has been paused for more than a day without an end. Callers
+    with grants have no ``disk``, ``dags`` and ``sources``.
     """
 
     range: OverviewRange
@@ -134,6 +135,7 @@ class Overview(Schema, kw_only=True):
     queues: list[QueueOverview]
     missed: list[MissedStart]
     has_scheduler: bool
+    paused_since: str | UnsetType = UNSET
     disk: DiskSpace | UnsetType = UNSET
     dags: int | UnsetType = UNSET
     sources: list[SourceTrouble] | UnsetType = UNSET

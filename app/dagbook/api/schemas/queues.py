@@ -13,10 +13,19 @@ _Count = Annotated[int, Meta(ge=0)]
 
 
 class Paused(Schema, kw_only=True):
-    """The pause of a queue: its start and its actor."""
+    """The pause of a queue: its start and its actor, why, and until when."""
 
     since: str
     by: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+
+
+class PauseQueue(Schema, kw_only=True):
+    """Why a queue is paused, and until when: RFC 3339, no end without it."""
+
+    reason: str | UnsetType | None = UNSET
+    until: str | UnsetType | None = UNSET
 
 
 class Queue(Schema, kw_only=True):

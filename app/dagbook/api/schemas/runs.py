@@ -141,8 +141,8 @@ class PlaceHolder(Schema, kw_only=True):
 class WaitingFor(Schema, kw_only=True):
     """The queue position of a run, and the wait reason of the queue's head: an extension of the contract.
 
-    ``message`` says both in one sentence; ``heldBy`` lists at most 20 of the active runs; ``since`` and ``by`` are
-    start and actor of a pause.
+    ``message`` says both in one sentence; ``heldBy`` lists at most 20 of the active runs; ``since``, ``by`` and
+    ``until`` are start, actor and end of a pause, ``pauseReason`` is why; it is of the queue, or of ``everything``.
     """
 
     queue: str
@@ -156,6 +156,9 @@ class WaitingFor(Schema, kw_only=True):
     held_by: list[PlaceHolder] | UnsetType = UNSET
     since: str | UnsetType = UNSET
     by: str | UnsetType = UNSET
+    until: str | UnsetType = UNSET
+    pause_reason: str | UnsetType = UNSET
+    everything: bool | UnsetType = UNSET
     selector: dict[str, str] | UnsetType = UNSET
 
 
@@ -239,6 +242,7 @@ class StartInline(Schema, kw_only=True):
     params: str | UnsetType | None = UNSET
     dag_run_id: str | UnsetType | None = UNSET
     singleton: bool | UnsetType | None = False
+    despite_pause: bool | UnsetType | None = UNSET  # extension: start although everything is paused; for managers
     source_directory: str | UnsetType | None = UNSET  # extension: directory of a file that the CLI runs
 
 
@@ -466,7 +470,7 @@ class ChannelChange(Schema, kw_only=True):
 
 
 class QueueChange(Schema, kw_only=True):
-    """A change of a queue's entries or of their wait reasons."""
+    """A change of a queue's entries or of their wait reasons; without a name, the begin or end of a pause of all."""
 
     at: str
     queue: str

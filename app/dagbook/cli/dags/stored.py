@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import httpx
+from msgspec import UNSET
 
 from dagbook.api.schemas.dags import (
     CreatedDAG,
@@ -25,10 +27,12 @@ from dagbook.api.schemas.dags import (
     RevisionText,
     Spec,
     SpecErrors,
+    Suspension,
     Tags,
     Validation,
 )
 from dagbook.cli.api import Api, check, decode, use_api, with_api
+from dagbook.cli.commands import reason_option, until_option
 from dagbook.cli.complete import complete_dags, complete_files
 from dagbook.cli.dags.files import read_text
 from dagbook.cli.dags.revisions import dag, dag_name, dag_path, revisions_path
@@ -68,7 +72,9 @@ def _row(found: DAGFile) -> tuple[str, ...]:
     status = "invalid" if found.errors else words(run.status_label)
     schedule = ", ".join(one.expression for one in found.dag.schedule or ())
     if found.suspended:
-        schedule = f"suspended ({schedule})" if schedule else "suspended"
+        end = found.suspension.until if found.suspension else UNSET
+        state = f"suspended until {end}" if end else "suspended"
+        schedule = f"{state} ({schedule})" if schedule else state
     return found.file_name, status, run.started_at or "-", schedule or "-", ", ".join(found.dag.tags or ())
 
 
@@ -181,12 +187,15 @@ async def rename(api: Api, *, name: str, new: str) -> None:
     report(f"the DAG {name} is now {new}", {"name": strip_suffix(new), "before": strip_suffix(name)})
 
 
-@dag.command(example="dagbook dag suspend etl load")
+@dag.command(example='dagbook dag suspend etl load --reason "move of the database" --until 06:00')
 @_names
+@reason_option()
+@until_option
 @with_api()
-async def suspend(api: Api, *, names: tuple[str, ...]) -> None:
-    """Suspend the schedules of DAGs until they are resumed; they can still be started by hand."""
-    await _suspend(api, names, is_suspended=True)
+async def suspend(api: Api, *, names: tuple[str, ...], reason: str, until: datetime | None) -> None:
+    """Suspend the schedules of DAGs until they are resumed, or until UNTIL; they can still be started by hand."""
+    end = UNSET if until is None else until.isoformat()
+    await _suspend(api, names, Suspension(suspend=True, reason=reason, until=end))
 
 
 @dag.command(example="dagbook dag resume etl load")
@@ -194,14 +203,16 @@ async def suspend(api: Api, *, names: tuple[str, ...]) -> None:
 @with_api()
 async def resume(api: Api, *, names: tuple[str, ...]) -> None:
     """Start DAGs by their schedules again."""
-    await _suspend(api, names, is_suspended=False)
+    await _suspend(api, names, Suspension(suspend=False))
 
 
-async def _suspend(api: Api, names: tuple[str, ...], *, is_suspended: bool) -> None:
+async def _suspend(api: Api, names: tuple[str, ...], suspension: Suspension) -> None:
     for name in names:
-        await api.act("POST", f"{dag_path(name)}/suspend", {"suspend": is_suspended})
-        what = "suspended" if is_suspended else "resumed"
-        report(f"the schedules of the DAG {name} are {what}", {"name": strip_suffix(name), "suspended": is_suspended})
+        await api.act("POST", f"{dag_path(name)}/suspend", suspension)
+        what = "suspended" if suspension.suspend else "resumed"
+        until = f" until {suspension.until}" if suspension.until else ""
+        shown = {"name": strip_suffix(name), "suspended": suspension.suspend}
+        report(f"the schedules of the DAG {name} are {what}{until}", shown)
 
 
 class _Stored(NamedTuple):

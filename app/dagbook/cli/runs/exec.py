@@ -17,7 +17,7 @@ from dagbook.cli.dags.files import read_text
 from dagbook.cli.output import echo_output, notice, print_json, report, wants_json
 from dagbook.cli.profiles import chosen_server
 from dagbook.cli.runs.lookup import find_details, read_events
-from dagbook.cli.runs.start import RUN_SETTINGS, Source, run_source
+from dagbook.cli.runs.start import RUN_SETTINGS, Request, Source, run_source
 from dagbook.cli.settings import with_settings
 from dagbook.cli.transport import Mode
 from dagbook.identifiers import is_name, new_run_id, shorten
@@ -88,7 +88,8 @@ def run_command(
     source = Source(name=name, dag_name=name, spec=spec)
 
     async def work(api: Api) -> int:
-        status = await run_source(api, source, "", run_id, is_singleton=options.singleton)
+        request = Request(source=source, run_id=run_id, is_singleton=options.singleton)
+        status = await run_source(api, request)
         if not (status and is_passed_on):
             return status
         events = await read_events(api, await find_details(api, name, run_id))

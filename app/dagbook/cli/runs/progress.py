@@ -32,11 +32,15 @@ class Progress:
         self._hidden = hidden
         self._seen: dict[str, NodeStatus] = {}
         self._lines: dict[tuple[str, str], int] = {}
+        self._waits_for = ""
 
     async def show(self, run: DAGRunDetails, *, is_first: bool) -> None:
         """Print the changes since the last poll."""
         if is_first:
             echo(f"{run.name}  {run.dag_run_id}", bold=True)
+        if run.waiting_for and run.waiting_for.message != self._waits_for:
+            self._waits_for = run.waiting_for.message
+            echo(f"waiting: {self._waits_for}", err=True)
         for node in nodes_of(run):
             if node.step.name not in self._hidden:
                 await self._show(node)
@@ -78,7 +82,8 @@ def _mark(name: str, status: NodeStatus, error: str = "") -> None:
 async def watch(api: Api, path: str, hidden: Collection[str] = ()) -> int:
     """Print the progress of a run until it is finished and return the exit status; an interrupt stops the run.
 
-    Nothing is printed of the steps named in ``hidden``. JSON is printed at the end, of the finished run.
+    It removes a run that waits from its queue. Nothing is printed of the steps named in ``hidden``. JSON is printed at
+    the end, of the finished run.
     """
     progress = Progress(api, path, hidden)
     stop = asyncio.Event()
@@ -93,6 +98,9 @@ async def watch(api: Api, path: str, hidden: Collection[str] = ()) -> int:
         if run.status.is_final:
             break
         if stop.is_set() and not requested:
+            if run.status is RunStatus.QUEUED and (await api.send("GET", f"{path}/dequeue")).is_success:
+                echo("removed from its queue", err=True)
+                return 1
             requested = True
             echo("stopping", err=True)
             await api.send("POST", f"{path}/stop")

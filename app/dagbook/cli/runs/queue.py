@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from datetime import datetime
 
 import click
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
-from dagbook.api.schemas.queues import ClearedQueue, Paused, Queue, QueueItems, QueuesResponse, QueueState
+from dagbook.api.schemas.queues import ClearedQueue, Paused, PauseQueue, Queue, QueueItems, QueuesResponse, QueueState
 from dagbook.cli.api import Api, run_path, segment, with_api
-from dagbook.cli.commands import PARAMS, CommandGroup, GlobalOptions
+from dagbook.cli.commands import PARAMS, CommandGroup, GlobalOptions, reason_option, until_option
 from dagbook.cli.complete import complete_dags, complete_runs
 from dagbook.cli.output import echo, print_json, print_table, report, style, wants_json
 from dagbook.cli.runs.lookup import find_details
@@ -48,7 +49,8 @@ def _limit(found: Queue | QueueItems) -> str:
 def _pause(paused: Paused | UnsetType) -> str:
     if not paused:
         return "no"
-    return f"since {paused.since}" + (f" by {paused.by}" if paused.by else "")
+    by, until = f" by {paused.by}" if paused.by else "", f" until {paused.until}" if paused.until else ""
+    return f"since {paused.since}{by}{until}" + (f": {paused.reason}" if paused.reason else "")
 
 
 @queue.command(example="dagbook queue show nightly --limit 10")
@@ -75,12 +77,15 @@ async def show(api: Api, *, name: str, limit: int) -> None:
         echo(f"and {more} more; --limit shows up to 1000")
 
 
-@queue.command(example="dagbook queue pause nightly")
+@queue.command(example='dagbook queue pause nightly --reason "full disk" --until 06:00')
 @_name
+@reason_option()
+@until_option
 @with_api(mode=Mode.QUEUE)
-async def pause(api: Api, *, name: str) -> None:
-    """Start no more runs of the queue NAME until it is resumed; running runs continue."""
-    state = await api.post(f"{_path(name)}/pause", QueueState)
+async def pause(api: Api, *, name: str, reason: str, until: datetime | None) -> None:
+    """Start no more runs of the queue NAME until it is resumed, or until UNTIL; running runs continue."""
+    body = PauseQueue(reason=reason, until=UNSET if until is None else until.isoformat())
+    state = await api.post(f"{_path(name)}/pause", QueueState, body)
     report(f"queue {name} is paused {_pause(state.paused)}", state)
 
 

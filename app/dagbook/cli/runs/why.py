@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import click
 import httpx
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.alerts import DAGRunAlerts
-from dagbook.api.schemas.dags import DAGFileDetails, NextStarts, Slot, Slots
-from dagbook.api.schemas.maintenance import HeldDatabase
+from dagbook.api.schemas.dags import DAGFileDetails, DAGSuspension, NextStarts, Slot, Slots
+from dagbook.api.schemas.maintenance import HeldDatabase, PauseStatus
 from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, Log, Node
 from dagbook.cli.api import Api, decode, path_of, segment, with_api
@@ -28,6 +29,7 @@ from dagbook.cli.runs.lookup import (
     retry_waits,
     status_of,
 )
+from dagbook.engine.admission import EVERYTHING_PAUSED
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _TAIL_LINES = 10
@@ -50,6 +52,7 @@ class ScheduleFacts(msgspec.Struct, frozen=True, kw_only=True):
     starts: NextStarts
     slots: list[Slot]
     errors: list[str]
+    suspension: DAGSuspension | UnsetType = UNSET
 
 
 @click.command(cls=GlobalOptions, example="dagbook why etl")
@@ -66,9 +69,13 @@ async def why(api: Api, *, what: str, run_id: str) -> None:
     schedule = None if run_id else await _read_schedule(api, name)
     if facts is None and schedule is None:
         raise click.ClickException(f"there is no DAG named {name!r}, and no run of it; `dagbook dag list` shows them")
-    hold = await read_hold(api)
+    hold, pause = await read_hold(api), await read_pause(api)
     reasons = [] if facts is None else [*explain_run(facts), *explain_alerts(facts)]
-    planned = [] if schedule is None else explain_schedule(schedule, is_held=hold is not None)
+    planned = (
+        []
+        if schedule is None
+        else explain_schedule(schedule, is_held=hold is not None, pause="" if pause is None else describe_pause(pause))
+    )
     if wants_json():
         run, tails = (None, None) if facts is None else (facts.run, facts.tails)
         print_json({"run": run, "reasons": reasons, "schedule": planned, "tails": tails})
@@ -95,6 +102,12 @@ async def read_hold(api: Api) -> HeldDatabase | None:
     """Return the hold of the database, None when it is not held."""
     state = await api.find("/hold", HeldDatabase)  # which earlier versions do not have
     return state if state is not None and state.held else None
+
+
+async def read_pause(api: Api) -> PauseStatus | None:
+    """Return the pause of everything, None without one."""
+    state = await api.find("/pause", PauseStatus)  # which earlier versions do not have
+    return state if state is not None and state.paused else None
 
 
 async def _read_run(api: Api, dag_name: str, run_id: str) -> RunFacts | None:
@@ -131,7 +144,8 @@ async def _read_schedule(api: Api, name: str) -> ScheduleFacts | None:
         return None
     slots = await api.find("/schedules/slots", Slots, {"dag": name, "perPage": 5})
     dag = await api.get(f"/dags/{name}", DAGFileDetails)
-    return ScheduleFacts(starts=starts, slots=slots.slots if slots else [], errors=dag.errors)
+    known = slots.slots if slots else []
+    return ScheduleFacts(starts=starts, slots=known, errors=dag.errors, suspension=dag.suspension)
 
 
 def failed_steps(run: DAGRunDetails) -> list[Node]:
@@ -223,16 +237,21 @@ def _explain_skipped(run: DAGRunDetails) -> Iterator[str]:
             yield f"the step {node.step.name} was skipped{reason}"
 
 
-def explain_schedule(facts: ScheduleFacts, *, is_held: bool = False) -> list[str]:
+def explain_schedule(facts: ScheduleFacts, *, is_held: bool = False, pause: str = "") -> list[str]:
     """Return when a DAG is started by its schedule, and why it was not.
 
-    ``is_held`` says that nothing starts in the database until it is resumed.
+    ``is_held`` says that nothing starts in the database until it is resumed, ``pause`` why everything is paused.
     """
     sentences = [f"its definition has a problem, so it cannot start: {problem}" for problem in facts.errors]
     if facts.starts.suspended:
-        sentences.append("its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them")
+        found = facts.suspension or DAGSuspension()
+        by, until = f" by {found.by}" if found.by else "", f" until {found.until}" if found.until else ""
+        why = f"{by}{until}{f' ({found.reason})' if found.reason else ''}"
+        sentences.append(f"its schedules are suspended{why}, so they start nothing; `dagbook dag resume` resumes them")
     elif is_held:
         sentences.append("its schedule starts nothing: the database was restored and is held until `dagbook resume`")
+    elif pause:
+        sentences.append(f"its schedule starts nothing: {pause}")
     elif facts.starts.starts:
         start = facts.starts.starts[0]
         sentences.append(f"its schedule starts it next at {start.at} ({start.expression})")
@@ -243,6 +262,12 @@ def explain_schedule(facts: ScheduleFacts, *, is_held: bool = False) -> list[str
             reason = f": {slot.reason}" if slot.reason else ""
             sentences.append(f"its start of {slot.scheduled_at} was {slot.outcome}{reason}")
     return sentences
+
+
+def describe_pause(state: PauseStatus) -> str:
+    """Describe the pause of everything that the API has returned."""
+    by, until = f" by {state.by}" if state.by else "", f" until {state.until}" if state.until else ""
+    return f"{EVERYTHING_PAUSED}{by}{until}: {state.reason}"
 
 
 def describe_hold(state: HeldDatabase) -> str:

@@ -17,7 +17,7 @@ from dagbook.cli.api import Api, with_api
 from dagbook.cli.commands import GlobalOptions, LocalOptions
 from dagbook.cli.local import lock_database
 from dagbook.cli.output import count_of, echo, format_bytes, print_json, report, show_progress, wants_json
-from dagbook.cli.runs.why import describe_hold
+from dagbook.cli.runs.why import describe_hold, describe_pause, read_pause
 from dagbook.cli.settings import current_settings, json_option, with_settings
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.backup import backup as backups
@@ -185,7 +185,9 @@ async def resume(api: Api, *, yes: bool) -> None:
     """
     state = await api.get("/hold", HeldDatabase)
     if not state.held:
-        raise click.ClickException("this database is not held; nothing has to be resumed")
+        pause = await read_pause(api)
+        hint = "nothing has to be resumed" if pause is None else f"`dagbook unpause` ends that {describe_pause(pause)}"
+        raise click.ClickException(f"this database is not held; {hint}")
     if not yes and sys.stdin.isatty():
         echo(describe_hold(state), err=True)
         click.confirm("Is the original stopped, and may everything start here?", abort=True, err=True)

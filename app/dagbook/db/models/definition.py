@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, and_
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import Label
 
+from dagbook.db.statements import is_current
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 
 
@@ -28,7 +30,10 @@ class Definition(Base):
 
 
 class Dag(Base):
-    """A stored DAG: its file name and its current definition."""
+    """A stored DAG: its file name and its current definition.
+
+    It is suspended while ``suspended`` is true and ``suspended_until`` has not passed by the database's clock.
+    """
 
     __tablename__ = "dags"
     __table_args__ = (
@@ -43,11 +48,19 @@ class Dag(Base):
     definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
     revision: Mapped[int]
     suspended: Mapped[bool]
+    suspend_reason: Mapped[str | None] = mapped_column(Text)
+    suspended_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    suspended_by: Mapped[str | None] = mapped_column(Text)
     source_directory: Mapped[str | None] = mapped_column(Text)
     run_as: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[list[str]] = mapped_column(OrderedJson)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def is_suspended() -> Label[bool]:
+    """Return the column ``suspended`` of DAGs whose suspension has not ended."""
+    return and_(Dag.suspended, is_current(Dag.suspended_until)).label("suspended")
 
 
 class DagRevision(Base):

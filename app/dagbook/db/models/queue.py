@@ -1,4 +1,4 @@
-"""Queue entries and paused queues."""
+"""Queue entries, paused queues, and the pause of everything."""
 
 from __future__ import annotations
 
@@ -35,10 +35,34 @@ class QueueEntry(Base):
 
 
 class QueuePause(Base):
-    """A paused queue: none of its runs is started until it is resumed."""
+    """A paused queue: none of its runs is started until it is resumed.
+
+    One whose ``until`` has passed, by the database's clock, counts as absent.
+    """
 
     __tablename__ = "queue_pauses"
 
     queue: Mapped[str] = mapped_column(Text, primary_key=True)
     paused_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paused_by: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class TotalPause(Base):
+    """The pause of everything: no root run starts meanwhile, while active ones go on; one row at most.
+
+    One whose ``until`` has passed counts as absent, and stays until the next one or its end by hand.
+    """
+
+    __tablename__ = "pauses"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="only_one"),
+        CheckConstraint("length(reason) >= 3", name="reason_length"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    paused_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -11,13 +11,15 @@ from dagbook.db.types import Base, BigKey, CatchUp, SlotResult, UtcDateTime, rep
 from dagbook.spec.time.schedule import Kind
 
 _IS_RESTARTING = text("outcome = 'restarting'")
+_IS_PENDING = text("outcome = 'suspended' AND made_up")
 
 
 class ScheduleSlot(Base):
     """A minute at which a start, stop or restart of a DAG was due; the server that inserts the row handles it.
 
     The row outlives its DAG, whose ``file_name`` it stores. ``run_id`` is the started run, ``restarts`` the run that is
-    stopped for it; both may be deleted. ``made_up`` is true for a slot caught up because no server was running then.
+    stopped for it; both may be deleted. ``made_up`` is true for a slot caught up because no server was running then, or
+    because everything was paused; while it is, the slot is ``suspended``.
     """
 
     __tablename__ = "schedule_slots"
@@ -31,6 +33,7 @@ class ScheduleSlot(Base):
         CheckConstraint("run_id IS NULL OR outcome IN ('started', 'queued', 'restarted')", name="run_only_when_begun"),
         Index("ix_schedule_slots_minute", "minute"),
         Index("ix_schedule_slots_restarting", "minute", sqlite_where=_IS_RESTARTING, postgresql_where=_IS_RESTARTING),
+        Index("ix_schedule_slots_pending", "minute", sqlite_where=_IS_PENDING, postgresql_where=_IS_PENDING),
         Index("ix_schedule_slots_file_name", "file_name", "minute"),
         report_index("schedule_slots", "minute"),
     )

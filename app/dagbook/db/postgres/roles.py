@@ -35,6 +35,7 @@ WORKER: Grants = {
     "holds": "SELECT",
     "log_chunks": "SELECT, INSERT",
     "nodes": "SELECT, INSERT, UPDATE",
+    "pauses": "SELECT",
     "pgqueuer": "SELECT, INSERT, UPDATE, DELETE",
     "pgqueuer_log": "SELECT, INSERT, UPDATE, DELETE",
     "queue_entries": "SELECT, INSERT, DELETE",

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.models.definition import Dag, DagRevision, Definition, is_suspended
 from dagbook.db.repositories import changes, definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
@@ -35,12 +35,15 @@ from dagbook.db.statements import all_rows, columns, first_row, insert_into
 
 
 class DagRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored DAG with its current text, None when it was redacted."""
+    """A stored DAG with its current text, None when it was redacted; the end of its suspension has not passed."""
 
     id: int
     file_name: str
     dag_name: str
     suspended: bool
+    suspend_reason: str | None
+    suspended_until: datetime | None
+    suspended_by: str | None
     source_directory: str | None
     run_as: str | None
     revision: int
@@ -48,7 +51,9 @@ class DagRow(msgspec.Struct, frozen=True, kw_only=True):
     spec: str | None
 
 
-_with_text = select(*columns(Dag, DagRow), Definition.spec).join(Definition, Definition.hash == Dag.definition_hash)
+_with_text = select(*columns(Dag, DagRow, is_suspended()), Definition.spec).join(
+    Definition, Definition.hash == Dag.definition_hash
+)
 _get = _with_text.where(Dag.file_name == bindparam("file"))
 _get_by_key = _with_text.where(Dag.id == bindparam("key"))
 _names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
@@ -74,11 +79,19 @@ class RemovedDag(msgspec.Struct, frozen=True, kw_only=True):
     definition_hash: str
 
 
-class _Suspended(msgspec.Struct, frozen=True, kw_only=True):
+class Suspension(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the schedules of a DAG are suspended, why, until when and by whom."""
+
+    suspended: bool = True
+    suspend_reason: str | None = None
+    suspended_until: datetime | None = None
+    suspended_by: str | None = None
+
+
+class _Suspended(Suspension, frozen=True, kw_only=True):
     """The state before a change."""
 
     dag_name: str
-    suspended: bool
 
 
 class DagAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,17 +314,19 @@ def rename(connection: WriteConnection, dag: DagRow, new_name: str, dag_name: st
     return bool(renamed.rowcount)
 
 
-def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> bool | None:
+def suspend(connection: WriteConnection, file_name: str, suspension: Suspension) -> Suspension | None:
     """Suspend or resume the schedules of a DAG, and return the old state; None when it does not exist."""
-    locked = select(Dag.dag_name, Dag.suspended).where(Dag.file_name == file_name).with_for_update()
+    locked = select(*columns(Dag, _Suspended, is_suspended())).where(Dag.file_name == file_name).with_for_update()
     before = first_row(connection, _Suspended, locked)
     if before is None:
         return None
-    if before.suspended != suspended:
-        connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
-        data = ChangeData(what="suspended" if suspended else "resumed", file_name=file_name)
+    stored = Suspension(**{name: getattr(before, name) for name in Suspension.__struct_fields__})
+    was = stored if before.suspended else Suspension(suspended=False)
+    if was != suspension:
+        connection.execute(update(Dag).where(Dag.file_name == file_name).values(msgspec.structs.asdict(suspension)))
+        data = ChangeData(what="suspended" if suspension.suspended else "resumed", file_name=file_name)
         changes.add_dag_change(connection, before.dag_name, data)
-    return bool(before.suspended)
+    return was
 
 
 def get_run_as(connection: ReadConnection, file_name: str) -> str | None:

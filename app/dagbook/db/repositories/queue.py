@@ -1,4 +1,4 @@
-"""Queue entries, active runs of queues, and paused queues."""
+"""Queue entries, active runs of queues, paused queues, and the pause of everything."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Integer, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy import Integer, and_, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.queue import QueueEntry, QueuePause
+from dagbook.db.models.queue import QueueEntry, QueuePause, TotalPause
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
+from dagbook.db.prepared import Prepared
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.runs.runs import RunRow, get_attempt, summary
-from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
+from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_current, is_one_of
+from dagbook.db.types import UtcDateTime
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING)
 ALL = 2**31 - 1
 _ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
 _OF_QUEUE = QueueEntry.queue == bindparam("queue")
-_PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
+_PAUSE = (QueuePause.paused_at, QueuePause.paused_by, QueuePause.reason.label("pause_reason"), QueuePause.until)
+_TOTAL_PAUSE = (TotalPause.paused_at, TotalPause.paused_by, TotalPause.reason, TotalPause.until)
+_ONLY = 1  # the id of the pause of everything
 _ITEM = (QueueEntry.id.label("item"), QueueEntry.priority, QueueEntry.selector, Run.max_active_runs)
 
 
@@ -37,12 +41,19 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     max_active_runs: int
     dag_name: str
+    root_id: int | None = None  # of a sub-run
     paused_at: datetime | None = None
     paused_by: str | None = None
+    pause_reason: str | None = None
+    until: datetime | None = None
+    total_paused_at: datetime | None = None
+    total_paused_by: str | None = None
+    total_reason: str | None = None
+    total_until: datetime | None = None
     position: int = 0
 
 
-_entry = (*columns(QueueEntry, EntryRow), Run.max_active_runs, Run.dag_name)
+_entry = (*columns(QueueEntry, EntryRow), Run.max_active_runs, Run.dag_name, Run.root_id)
 # Skips in the index from one name to the next, regardless of the number of entries of each.
 _names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive=True)
 _next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
@@ -51,9 +62,10 @@ _find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
 _find_used = select(QueueEntry.queue).where(is_one_of(QueueEntry.queue, "names")).distinct()
 _find_queues_of = select(QueueEntry.queue).where(is_one_of(QueueEntry.run_id, "runs")).distinct()
 _find_next = (
-    select(*_entry, *_PAUSE)
+    select(*_entry, *_PAUSE, *(column.label(f"total_{column.key}") for column in _TOTAL_PAUSE))
     .join(Run, Run.id == QueueEntry.run_id)
-    .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
+    .outerjoin(QueuePause, and_(QueuePause.queue == QueueEntry.queue, is_current(QueuePause.until)))
+    .outerjoin(TotalPause, and_(TotalPause.id == _ONLY, is_current(TotalPause.until)))
     .where(_OF_QUEUE, Run.status == RunStatus.QUEUED)
     .order_by(*_ORDER)
     .limit(bindparam("most", type_=Integer))
@@ -64,7 +76,8 @@ _count_active = (
     .where(is_one_of(Run.queue, "queues"), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .group_by(Run.queue)
 )
-_is_blocked = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
+_is_paused = exists().where(QueuePause.queue == bindparam("queue"), is_current(QueuePause.until))
+_is_blocked = select(or_(exists().where(_OF_QUEUE), _is_paused))
 _find_queued = (
     select(*summary, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
@@ -107,7 +120,10 @@ _find_active_runs = (
     .where(is_one_of(Run.queue, "queues"), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .order_by(Run.created_at, Run.run_id)
 )
-_find_pauses = select(QueuePause.queue, *_PAUSE).order_by(QueuePause.queue)
+_find_pauses = select(QueuePause.queue, *_PAUSE).where(is_current(QueuePause.until)).order_by(QueuePause.queue)
+_get_total_pause = Prepared(
+    select(*_TOTAL_PAUSE).where(TotalPause.id == bindparam("id", type_=Integer), is_current(TotalPause.until))
+)
 _remove_entries = delete(QueueEntry).where(is_one_of(QueueEntry.run_id, "runs")).returning(QueueEntry.run_id)
 _find_batch = (
     select(Run.id, Run.dag_name, Run.run_id, Run.queue, Run.attempt, Run.queued_at)
@@ -170,11 +186,22 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PauseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The pause of a queue."""
+    """The pause of a queue, whose end has not passed."""
 
     queue: str
     paused_at: datetime
     paused_by: str | None
+    pause_reason: str | None
+    until: datetime | None
+
+
+class TotalPauseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The pause of everything, whose end has not passed."""
+
+    paused_at: datetime
+    paused_by: str | None
+    reason: str
+    until: datetime | None
 
 
 def find_queues(connection: ReadConnection) -> list[str]:
@@ -330,12 +357,39 @@ def find_pauses(connection: ReadConnection) -> dict[str, PauseRow]:
     return {row.queue: row for row in all_rows(connection, PauseRow, _find_pauses)}
 
 
-def pause(connection: WriteConnection, queue: str, at: datetime, actor: str | None) -> None:
-    """Pause a queue; if it is already paused, its time and actor are kept."""
-    row = {"queue": queue, "paused_at": at, "paused_by": actor}
-    connection.execute(insert_into(QueuePause).values(row).on_conflict_do_nothing())
+def pause(connection: WriteConnection, pause: PauseRow) -> None:
+    """Pause a queue; if it is already paused, its time and actor are kept, and reason and end replaced."""
+    row = msgspec.structs.asdict(pause)
+    row["reason"] = row.pop("pause_reason")
+    connection.execute(delete(QueuePause).where(QueuePause.queue == pause.queue, ~is_current(QueuePause.until)))
+    changed = {name: row[name] for name in ("reason", "until")}
+    adding = insert_into(QueuePause).values(row)
+    connection.execute(adding.on_conflict_do_update(index_elements=["queue"], set_=changed))
 
 
 def resume(connection: WriteConnection, queue: str) -> None:
     """End the pause of a queue, if it has one."""
     connection.execute(delete(QueuePause).where(QueuePause.queue == queue))
+
+
+def get_total_pause(connection: ReadConnection) -> TotalPauseRow | None:
+    """Return the pause of everything; None while there is none."""
+    found = _get_total_pause.execute_many(connection, [{"id": _ONLY}])
+    if not found:
+        return None
+    at, by, reason, until = found[0]
+    read = UtcDateTime().process_result_value
+    since = read(at, connection.dialect)
+    assert since is not None  # noqa: S101 - never NULL
+    return TotalPauseRow(paused_at=since, paused_by=by, reason=reason, until=read(until, connection.dialect))
+
+
+def put_total_pause(connection: WriteConnection, row: TotalPauseRow) -> None:
+    """Pause everything, in place of an earlier pause."""
+    values = {"id": _ONLY, **msgspec.structs.asdict(row)}
+    connection.execute(insert_into(TotalPause).values(values).on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+def remove_total_pause(connection: WriteConnection) -> None:
+    """End the pause of everything."""
+    connection.execute(delete(TotalPause))

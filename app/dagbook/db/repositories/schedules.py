@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from dagbook.db.database import ALERTS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.alert import AlertEvent, AlertRule
-from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.models.definition import Dag, DagRevision, Definition, is_suspended
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared, update_by
@@ -34,6 +34,7 @@ from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, put
 from dagbook.db.types import CatchUp, OrderedJson, SlotResult, UtcDateTime
+from dagbook.engine.admission import EVERYTHING_PAUSED
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
 
@@ -52,6 +53,7 @@ FAILED: Final = "failed"
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
 _CHANGED = ("outcome", "reason", "run_id", "settled_at")
+_SLOT_COLUMNS = ("dag_id", "kind", "minute")
 
 _SLOT_KEY = (ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
 _IS_SLOT = (
@@ -59,7 +61,9 @@ _IS_SLOT = (
     ScheduleSlot.kind == bindparam("b_kind"),
     ScheduleSlot.minute == bindparam("b_minute"),
 )
-_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # a literal, as in the condition of the partial index
+# Literals, as in the conditions of the partial indexes.
+_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")
+_IS_PENDING = text("schedule_slots.outcome = 'suspended' AND schedule_slots.made_up")
 
 
 class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,9 @@ class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
     dag_name: str
     definition_hash: str
     suspended: bool
+    suspend_reason: str | None
+    suspended_until: datetime | None
+    suspended_by: str | None
     created_at: datetime
     updated_at: datetime
     catchup: CatchUp | None
@@ -77,7 +84,7 @@ class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _find_dags = (
-    select(*columns(Dag, ScheduledDagRow), DagSetting.catchup, DagSetting.catchup_window_seconds)
+    select(*columns(Dag, ScheduledDagRow, is_suspended()), DagSetting.catchup, DagSetting.catchup_window_seconds)
     .outerjoin(DagSetting, DagSetting.dag_id == Dag.id)
     .order_by(Dag.id)
 )
@@ -133,7 +140,10 @@ _add_missed = Prepared(
     )
     .on_conflict_do_nothing()
 )
-_finish = Prepared(update_by(ScheduleSlot, _CHANGED, "dag_id", "kind", "minute").where(_IS_RESTARTING))
+_finish = Prepared(update_by(ScheduleSlot, _CHANGED, *_SLOT_COLUMNS).where(_IS_RESTARTING))
+_resume = Prepared(update_by(ScheduleSlot, _CHANGED, *_SLOT_COLUMNS).where(_IS_PENDING))
+_drop_pending = Prepared(update_by(ScheduleSlot, ["made_up"], *_SLOT_COLUMNS).where(_IS_PENDING))
+_find_pending = select(*_SLOT_KEY).where(_IS_PENDING).order_by(ScheduleSlot.minute)
 
 
 class RestartingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,12 +201,23 @@ class SlotKey(msgspec.Struct, frozen=True, order=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """A slot to handle; ``awaiting_restart`` marks a restart whose new run is not started yet."""
+    """A slot to handle; ``awaiting_restart`` marks a restart whose new run is not started yet.
+
+    ``pending`` marks a start that a pause of everything has suspended, and that is made up now.
+    """
 
     key: SlotKey
     file_name: str
     catch_up: bool = False
     awaiting_restart: bool = False
+    pending: bool = False
+
+    @property
+    def open_outcome(self) -> SlotResult | None:
+        """The stored outcome of the slot as long as it is open; None for most, which have no row."""
+        if self.awaiting_restart:
+            return RESTARTING
+        return SUSPENDED if self.pending else None
 
 
 class SlotOutcome(msgspec.Struct, frozen=True):
@@ -268,8 +289,9 @@ def complete(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> No
     Slots are written in one order, so that two servers cannot deadlock.
     """
     ordered = sorted(outcomes, key=lambda one: one.slot.key)
-    _add.execute_many(connection, [_row(one) for one in ordered if not one.slot.awaiting_restart])
+    _add.execute_many(connection, [_row(one) for one in ordered if one.slot.open_outcome is None])
     _finish.execute_many(connection, [_changes(one) for one in ordered if one.slot.awaiting_restart])
+    _resume.execute_many(connection, [_changes(one) for one in ordered if one.slot.pending])
 
 
 def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
@@ -278,7 +300,8 @@ def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
     If a rule of alerts is enabled, a start that was missed, or that has failed, is an event of the same commit.
     """
     ordered = sorted(outcomes, key=lambda one: one.slot.key)
-    _skip.execute_many(connection, [_row(one) for one in ordered])
+    _skip.execute_many(connection, [_row(one) for one in ordered if not one.slot.pending])
+    _resume.execute_many(connection, [_changes(one) for one in ordered if one.slot.pending])
     missed = [_event(one) for one in ordered if one.outcome in (MISSED, FAILED) and one.slot.key.kind != STOP]
     if missed:
         _add_missed.execute_many(connection, missed)
@@ -333,6 +356,29 @@ def finish(connection: WriteConnection, outcome: SlotOutcome) -> None:
 def find_restarting(connection: ReadConnection) -> Sequence[RestartingRow]:
     """Return the slots of restarts whose new run is not started yet."""
     return all_rows(connection, RestartingRow, _find_restarting)
+
+
+def find_pending(connection: ReadConnection) -> list[SlotKey]:
+    """Return the starts that a pause of everything has suspended, and that are made up when it has ended."""
+    return [SlotKey(*row) for row in connection.execute(_find_pending)]
+
+
+def drop_pending(connection: WriteConnection, keys: Iterable[SlotKey]) -> None:
+    """Store that these starts are not made up; they stay suspended."""
+    rows = [{"b_dag_id": key.dag, "b_kind": key.kind, "b_minute": key.minute, "made_up": False} for key in keys]
+    _drop_pending.execute_many(connection, rows)
+
+
+def count_skipped(connection: ReadConnection, since: datetime) -> int:
+    """Count the starts that a pause of everything, since a time, has skipped, and that nothing makes up for."""
+    statement = select(func.count()).where(
+        ScheduleSlot.minute >= since.replace(second=0, microsecond=0),
+        ScheduleSlot.kind == START,
+        ScheduleSlot.outcome == SUSPENDED,
+        ~ScheduleSlot.made_up,
+        ScheduleSlot.reason.startswith(EVERYTHING_PAUSED),
+    )
+    return connection.scalar(statement) or 0
 
 
 def find_running(connection: ReadConnection, dag_name: str) -> list[int]:

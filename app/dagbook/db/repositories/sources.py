@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, func, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.definition import Dag
+from dagbook.db.models.definition import Dag, is_suspended
 from dagbook.db.models.source import Source, SourceFile
 from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
@@ -90,7 +90,7 @@ _files = select(
     Dag.file_name,
     Dag.definition_hash.label("dag_hash"),
     Dag.revision,
-    Dag.suspended,
+    is_suspended(),
     Dag.source_directory,
 ).outerjoin(Dag, Dag.id == SourceFile.dag_id)
 _origins = select(
@@ -110,7 +110,7 @@ _taken = (
         Dag.id.label("dag_id"),
         Dag.definition_hash.label("dag_hash"),
         Dag.revision,
-        Dag.suspended,
+        is_suspended(),
     )
     .outerjoin(SourceFile, SourceFile.dag_id == Dag.id)
     .outerjoin(Source, Source.id == SourceFile.source_id)

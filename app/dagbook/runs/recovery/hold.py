@@ -126,7 +126,7 @@ def end_hold(connection: WriteConnection, actor: Actor, at: datetime) -> HoldSta
     """End the hold, and the runs and restarts that the original had not finished; raises NotRunningError."""
     row = holds.get(connection)
     if row is None or not holds.remove(connection):
-        raise NotRunningError("this database is not held; nothing has to be resumed")
+        raise NotRunningError("this database is not held; the end of a pause is DELETE /pause, or `dagbook unpause`")
     unfinished, queued = holds.count_runs(connection)
     for run in holds.lock_unfinished(connection):
         if run.is_queued:

@@ -13,12 +13,13 @@ from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.runs.status_overrides import StepEdit
 from dagbook.engine.plan import Plan
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError
+from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError, UnavailableError
 from dagbook.identifiers import shorten
 from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.model import RetryOptions
 from dagbook.runs.starting import require_approvals
 from dagbook.runs.store import row_mapping, run_loading
+from dagbook.runs.store.new_run import PAUSED
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -52,7 +53,8 @@ class RerunService:
         try:
             await self._active_runs.retry(run.id, RetryOptions(step=key, actor=actor))
         except RunRefusedError as error:
-            raise MaxRunReachedError(error.refusal.message) from error
+            kind = UnavailableError if error.refusal.code == PAUSED else MaxRunReachedError
+            raise kind(error.refusal.message) from error
         except DefinitionGoneError as error:
             raise definition_gone(run) from error
 

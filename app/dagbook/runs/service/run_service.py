@@ -28,6 +28,7 @@ from dagbook.errors import (
     MaxRunReachedError,
     NotFoundError,
     NotRunningError,
+    UnavailableError,
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from dagbook.runs.evaluation.inputs import prepare_again, prepare_inputs
@@ -38,7 +39,7 @@ from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.new_run import EVENT_SETTLED, SLOT_TAKEN, given_params
+from dagbook.runs.store.new_run import EVENT_SETTLED, PAUSED, SLOT_TAKEN, given_params
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
 from dagbook.spec.model import Dag, Definition, Pair, RunConfig
@@ -197,6 +198,8 @@ class RunService:
                 raise SlotTakenError(error.refusal.message) from error
             if error.refusal.code == EVENT_SETTLED:
                 raise EventSettledError(error.refusal.message) from error
+            if error.refusal.code == PAUSED:
+                raise UnavailableError(error.refusal.message) from error
             kind = AlreadyExistsError if error.refusal.code == AlreadyExistsError.code else MaxRunReachedError
             raise kind(error.refusal.message) from error
 

@@ -22,7 +22,7 @@ from dagbook.db.repositories.runs.run_rows import (
     NewRunRow,
 )
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, FinishedRun, NewAttempt, NewRun, StartingRun
-from dagbook.db.repositories.schedules import RESTARTING, Slot
+from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission, QueueConfig, QueuedRun
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import Plan
@@ -59,6 +59,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         slot=start.slot,
         trigger_event=start.event,
         priority=start.priority,
+        despite_pause=start.despite_pause,
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.lineage is not None,
         is_named=bool(start.run_id),
@@ -107,7 +108,7 @@ def with_queue_limit(new: T, queues: QueueConfig) -> T:
     refused at that limit, gets the limit of that queue.
     """
     if new.dag_limit < 0 or (queues.counts_own(new.queue, new.dag_name) and new.admission is not Admission.SCHEDULE):
-        return new
+        return new if queues.enabled else replace(new, queues_enabled=False)
     limit = queues.limit(QueuedRun(0, new.queue, new.dag_limit)) or 0
     return replace(new, queue_limit=limit, queues_enabled=queues.enabled)
 
@@ -151,6 +152,7 @@ def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, n
     if start.actor is None or start.event is not None:
         return None
     after = {"trigger": start.trigger, "dag": request.file_name, "revision": start.revision, "hash": definition_hash}
+    after["despitePause"] = start.despite_pause or None
     known = {name: value for name, value in after.items() if value is not None}
     return start.actor.entry(run_action(start.action, owned, after=known), now)
 
@@ -210,6 +212,7 @@ CHANGED = "changed"  # the run was changed after it was read: read it again
 NOT_NEXT = "not_next"  # other entries of the queue are first
 SLOT_TAKEN = "slot_taken"  # another server was faster
 EVENT_SETTLED = "event_settled"  # so it was with an event of a trigger
+PAUSED = "paused"  # everything is, and it may not wait
 _LIMIT = "max_run_reached"
 
 
@@ -222,6 +225,17 @@ class Refusal(msgspec.Struct, frozen=True):
 
 def check_start(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
     """Check a start, in the order that clients rely on (api-behaviour 3.4); ``used``: the run id exists already."""
+    return _with_pause(_refuse_start(run, used, activity), activity)
+
+
+def _with_pause(refusal: Refusal | None, activity: Activity) -> Refusal | None:
+    """Add that everything is paused to another reason: who takes care of that one does not start it either."""
+    if refusal is None or activity.pause is None or refusal.code == PAUSED:
+        return refusal
+    return Refusal(refusal.code, f"{refusal.message}; {activity.pause.describe()}")
+
+
+def _refuse_start(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
     if used:
         return Refusal("already_exists", f"run {run.run_id!r} of DAG {run.dag_name!r} exists already")
     if activity.dag_active and (run.admission.is_singleton or (run.dag_limit == 1 and run.entry is None)):
@@ -231,15 +245,17 @@ def check_start(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
             reason += "; enqueue the run to start it after that one"
         return Refusal(_LIMIT, reason)
     if run.entry is not None:
+        if run.despite_pause and activity.pause is not None:
+            return Refusal(PAUSED, f"a run for a worker waits in its queue, and {activity.pause.describe()}")
         return _dag_full(run, activity) if run.is_limited_when_queued else None
     is_queued_at_limit = run.admission is Admission.SCHEDULE and run.may_wait and not run.is_limited_when_queued
     refusal = None if is_queued_at_limit else _dag_full(run, activity)
-    return refusal or _queue_full(run, activity)
+    return refusal or _refuse_waiting(run, activity)
 
 
 def check_slot(slot: Slot, outcome: str | None) -> Refusal | None:
     """Check whether a schedule slot is still open; ``outcome`` is its stored outcome, None without one."""
-    if outcome == (RESTARTING if slot.awaiting_restart else None):
+    if outcome == slot.open_outcome:
         return None
     return Refusal(
         SLOT_TAKEN, f"the {slot.key.kind} of {slot.file_name} at {slot.key.minute:%H:%M} UTC has been handled already"
@@ -251,25 +267,36 @@ def check_event(event: str, waiting: Collection[str]) -> Refusal | None:
     return None if event in waiting else Refusal(EVENT_SETTLED, f"the event {event} may not start any more")
 
 
-def is_queue_full(run: StartingRun, activity: Activity) -> bool:
-    """Whether the queue of a run is at its limit, paused, or has entries before the run."""
-    return run.queue_limit > 0 and (
-        run.queue_limit <= activity.queue_active or (run.queues_enabled and activity.queue_blocked)
+def must_wait(run: StartingRun, activity: Activity) -> bool:
+    """Whether everything is paused, or the queue of a run is at its limit, paused, or has entries before the run."""
+    return _is_paused(run, activity) or (
+        run.queue_limit > 0
+        and (run.queue_limit <= activity.queue_active or (run.queues_enabled and activity.queue_blocked))
     )
 
 
-def _queue_full(run: StartingRun, activity: Activity) -> Refusal | None:
-    if run.may_wait or not is_queue_full(run, activity):
+def _is_paused(run: StartingRun, activity: Activity) -> bool:
+    return activity.pause is not None and not run.despite_pause
+
+
+def _refuse_waiting(run: StartingRun, activity: Activity) -> Refusal | None:
+    if run.may_wait or not must_wait(run, activity):
         return None
-    if run.queue_limit <= activity.queue_active:
+    if 0 < run.queue_limit <= activity.queue_active:
         return Refusal(
             _LIMIT, f"queue {run.queue!r} has {activity.queue_active} active runs; its limit is {run.queue_limit}"
         )
+    if activity.pause is not None and _is_paused(run, activity):
+        return Refusal(PAUSED, activity.pause.describe())
     return Refusal(_LIMIT, f"queue {run.queue!r} is paused, or has queued runs already")
 
 
 def check_retry(attempt: NewAttempt, finished: FinishedRun | None, activity: Activity) -> Refusal | None:
     """Check a retry (runtime 21.3); ``finished`` is None if the run has not finished or is being deleted."""
+    return _with_pause(_refuse_retry(attempt, finished, activity), activity)
+
+
+def _refuse_retry(attempt: NewAttempt, finished: FinishedRun | None, activity: Activity) -> Refusal | None:
     if finished is None or finished.attempt != attempt.previous:
         return Refusal(
             _LIMIT,
@@ -278,7 +305,7 @@ def check_retry(attempt: NewAttempt, finished: FinishedRun | None, activity: Act
         )
     if finished.last_seq != attempt.last_seq:
         return Refusal(CHANGED, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} was changed just now; try again")
-    return _dag_full(attempt, activity) or _queue_full(attempt, activity)
+    return _dag_full(attempt, activity) or _refuse_waiting(attempt, activity)
 
 
 def check_claim(claim: Claim, released: Collection[int], last_seq: int | None) -> Refusal | None:

@@ -47,9 +47,17 @@ def read_queue_head(connection: ReadConnection, name: str, queues: QueueConfig, 
     if not head:  # the usual case when a run has finished
         return QueueHead()
     entry = entry_of(head[0])
+    first, total_pause = head[0], None
+    if first.total_paused_at is not None:
+        reason, until = first.total_reason, first.total_until
+        total_pause = Pause(first.total_paused_at, first.total_paused_by, reason, until, everything=True)
     count = queue.count_active(connection, [name]).get(name, ActiveCount(queue=name))
     snapshot = QueueSnapshot(
-        active=count.active, own=count.own, pause=pause_of(head[0]), workers=workers_for(connection, head)
+        active=count.active,
+        own=count.own,
+        pause=pause_of(first),
+        total_pause=total_pause,
+        workers=workers_for(connection, head),
     )
     limit, active = queues.limit(entry), count.own if queues.counts_own(name, entry.dag_name) else count.active
     free = most if limit is None else min(limit - active, most)
@@ -68,12 +76,21 @@ def workers_for(connection: ReadConnection, rows: Iterable[WaitingRow]) -> Seque
 
 def entry_of(row: EntryRow) -> QueuedRun:
     """Convert the row of a queue entry for the engine."""
-    return QueuedRun(row.run_id, row.queue, row.max_active_runs, row.selector or {}, row.dag_name)
+    selector, is_sub_run = row.selector or {}, row.root_id is not None
+    return QueuedRun(row.run_id, row.queue, row.max_active_runs, selector, row.dag_name, is_sub_run)
 
 
 def pause_of(row: EntryRow | PauseRow | None) -> Pause | None:
     """Return the pause of the queue of a row; None if it is not paused."""
-    return None if row is None or row.paused_at is None else Pause(row.paused_at, row.paused_by)
+    if row is None or row.paused_at is None:
+        return None
+    return Pause(row.paused_at, row.paused_by, row.pause_reason, row.until)
+
+
+def read_total_pause(connection: ReadConnection) -> Pause | None:
+    """Return the pause of everything; None while there is none."""
+    row = queue.get_total_pause(connection)
+    return None if row is None else Pause(row.paused_at, row.paused_by, row.reason, row.until, everything=True)
 
 
 def holder_of(run: HolderRow) -> ActiveRun:
@@ -84,8 +101,10 @@ def holder_of(run: HolderRow) -> ActiveRun:
 class ActiveRunCounts:
     """Active and queued runs per DAG and queue, including those admitted earlier in the same commit."""
 
-    def __init__(self, connection: ReadConnection, new: Iterable[StartingRun], queues: QueueConfig) -> None:
-        runs, self._queues = list(new), queues
+    def __init__(
+        self, connection: ReadConnection, new: Iterable[StartingRun], queues: QueueConfig, pause: Pause | None
+    ) -> None:
+        runs, self._queues, self._pause = list(new), queues, pause
         names = {run.dag_name for run in runs if _is_limited(run)}
         self._by_dag = run_writes.count_active(connection, names) if names else {}
         limited_queues = {run.queue for run in runs if run.queue_limit}
@@ -96,10 +115,13 @@ class ActiveRunCounts:
         """Return the counts that decide on the admission of a run."""
         activity = self._by_dag.get((run.dag_name, run.queue), Activity())
         count = self._by_queue.get(run.queue, ActiveCount(queue=run.queue))
+        pause = self._pause if run.is_root else None
+        passes = pause is not None and run.despite_pause  # the entries of its queue wait for the end of the pause
         return msgspec.structs.replace(
             activity,
             queue_active=count.own if self._queues.counts_own(run.queue, run.dag_name) else count.active,
-            queue_blocked=run.queue in self._blocked_queues and run.queue_limit > 0,
+            queue_blocked=run.queue in self._blocked_queues and run.queue_limit > 0 and not passes,
+            pause=pause,
         )
 
     def add(self, run: StartingRun) -> None:

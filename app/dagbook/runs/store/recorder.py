@@ -31,10 +31,10 @@ from dagbook.db.repositories.runs.run_writes import (
 from dagbook.db.repositories.triggers import events as trigger_events
 from dagbook.db.repositories.triggers import upstream_ends
 from dagbook.db.types import SlotResult
-from dagbook.engine.admission import Admission, QueueConfig
+from dagbook.engine.admission import Admission, Pause, QueueConfig
 from dagbook.runs.store import new_run
 from dagbook.runs.store.new_run import Refusal
-from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
+from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head, read_total_pause
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024
@@ -213,10 +213,15 @@ class Recorder:
 
     def _apply(self, connection: WriteConnection, group: _Group) -> _Failed:
         failed: _Failed = {}
-        run_writes.lock_names(connection, {name for item in group for name in _lock_names(item.work)})
+        starts = any(isinstance(item.work, StartingRun) and item.work.is_root for item in group)
+        names = {name for item in group for name in _lock_names(item.work)}
+        stops_for_pause = starts or any(isinstance(item.work, Claim) for item in group)
+        run_writes.lock_names(connection, names, {run_writes.PAUSE} if stops_for_pause else ())
+        # Under the lock: no run starts after the answer to who pauses. Claims read the pause with the heads of queues.
+        pause = read_total_pause(connection) if starts else None
         accepted: list[StartingRun] = [
-            *self._apply_new(connection, group, failed),
-            *self._apply_attempts(connection, group, failed),
+            *self._apply_new(connection, group, failed, pause),
+            *self._apply_attempts(connection, group, failed, pause),
         ]
         entries = [entry for work in accepted for entry in (work.audit, work.secret_audit)]
         audit.add(connection, *(entry for entry in entries if entry is not None))
@@ -232,7 +237,9 @@ class Recorder:
         _publish_changes(connection, [item for item in group if id(item) not in failed])
         return failed
 
-    def _apply_new(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[NewRun]:
+    def _apply_new(
+        self, connection: WriteConnection, group: _Group, failed: _Failed, pause: Pause | None
+    ) -> list[NewRun]:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         roots = [(item, run) for item, run in new if not run.is_child]
         named = {(run.dag_name, run.run_id) for item, run in roots if run.is_named or item.retried}
@@ -254,7 +261,7 @@ class Recorder:
             return refusal
 
         accepted = [new_run.as_begun(run) for _, run in new if run.is_child]
-        accepted += self._admit(connection, roots, failed, refuse)
+        accepted += self._admit(connection, roots, failed, refuse, pause)
         if accepted:
             run_writes.add_runs(connection, accepted)
             _complete_slots(connection, accepted)
@@ -263,7 +270,9 @@ class Recorder:
                     trigger_events.set_started(connection, run.trigger_event, run.key, run.run.created_at)
         return accepted
 
-    def _apply_attempts(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[NewAttempt]:
+    def _apply_attempts(
+        self, connection: WriteConnection, group: _Group, failed: _Failed, pause: Pause | None
+    ) -> list[NewAttempt]:
         attempts = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
         finished = run_writes.lock_finished(connection, {attempt.key for _, attempt in attempts})
 
@@ -273,23 +282,28 @@ class Recorder:
                 del finished[attempt.key]  # a second retry in this group has to be refused
             return refusal
 
-        accepted = self._admit(connection, attempts, failed, refuse)
+        accepted = self._admit(connection, attempts, failed, refuse, pause)
         run_writes.add_attempts(connection, accepted)
         return accepted
 
     def _admit(
-        self, connection: WriteConnection, starting: Sequence[tuple[_Item, T]], failed: _Failed, refuse: _Refuse[T]
+        self,
+        connection: WriteConnection,
+        starting: Sequence[tuple[_Item, T]],
+        failed: _Failed,
+        refuse: _Refuse[T],
+        pause: Pause | None,
     ) -> list[T]:
-        """Check starts in order; returns the accepted ones, queued where their queue is full."""
-        counts = ActiveRunCounts(connection, [run for _, run in starting], self._queues)
+        """Check starts in order; returns the accepted ones, queued where their queue is full or everything paused."""
+        counts = ActiveRunCounts(connection, [run for _, run in starting], self._queues, pause)
         accepted = []
         for item, run in starting:
             activity = counts.for_run(run)
             if (refusal := refuse(run, activity)) is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
-            is_full = run.entry is None and new_run.is_queue_full(run, activity)
-            admitted = new_run.as_queued(run) if is_full else new_run.as_begun(run)
+            waits = run.entry is None and new_run.must_wait(run, activity)
+            admitted = new_run.as_queued(run) if waits else new_run.as_begun(run)
             item.queued = admitted.entry is not None
             counts.add(admitted)
             accepted.append(admitted)

@@ -1470,7 +1470,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Suspend or resume the schedules of a DAG; manual starts are not affected */
+        /**
+         * Suspend or resume the schedules of a DAG; manual starts are not affected
+         * @description With an end they are resumed by themselves.
+         */
         post: operations["updateDAGSuspensionState"];
         delete?: never;
         options?: never;
@@ -1804,6 +1807,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Return whether everything is paused, why and until when, and what still runs
+         * @description Callers with grants are told since when, why and until when.
+         */
+        get: operations["getPause"];
+        /**
+         * Start no run on any server until the pause ends: running ones, their sub-runs and steps go on
+         * @description Starts are queued, or refused with 503 where they may not wait. A second pause replaces reason and end.
+         */
+        put: operations["setPause"];
+        post?: never;
+        /**
+         * End the pause of everything: queued runs start. Queues and DAGs that were paused by themselves stay so
+         * @description Without a pause it is refused with `not_running`.
+         */
+        delete: operations["endPause"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/queues": {
         parameters: {
             query?: never;
@@ -1884,7 +1915,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Start no queued run of a queue until it is resumed; active runs go on */
+        /** Start no queued run of a queue until it is resumed, or until a time; active runs go on */
         post: operations["pauseQueue"];
         delete?: never;
         options?: never;
@@ -2978,6 +3009,7 @@ export interface components {
             recentRuns?: components["schemas"]["RecentRun"][];
             source?: components["schemas"]["DagSource"];
             suspended: boolean;
+            suspension?: components["schemas"]["DAGSuspension"];
         };
         /** DAGFileDetails */
         DAGFileDetails: {
@@ -2987,6 +3019,7 @@ export interface components {
             localDags: components["schemas"]["LocalDag"][];
             source?: components["schemas"]["DagSource"];
             suspended: boolean;
+            suspension?: components["schemas"]["DAGSuspension"];
         };
         /** DAGFiles */
         DAGFiles: {
@@ -3131,6 +3164,12 @@ export interface components {
             succeeded: number;
             truncated: boolean;
         };
+        /** DAGSuspension */
+        DAGSuspension: {
+            by?: string;
+            reason?: string;
+            until?: string;
+        };
         /** DatabaseStorage */
         DatabaseStorage: {
             bytes: number;
@@ -3185,6 +3224,10 @@ export interface components {
             findings: components["schemas"]["DoctorFinding"][];
             healthy: boolean;
             storage: components["schemas"]["DatabaseStorage"];
+        };
+        /** EndedPause */
+        EndedPause: {
+            skippedStarts: number;
         };
         /** EndedRun */
         EndedRun: {
@@ -3635,6 +3678,7 @@ export interface components {
             fromDate: number;
             hasScheduler: boolean;
             missed: components["schemas"]["MissedStart"][];
+            pausedSince?: string;
             queues: components["schemas"]["QueueOverview"][];
             /** @enum {string} */
             range: "night" | "24h" | "7d" | "30d";
@@ -3686,7 +3730,25 @@ export interface components {
         /** Paused */
         Paused: {
             by?: string;
+            reason?: string;
             since: string;
+            until?: string;
+        };
+        /** PauseQueue */
+        PauseQueue: {
+            reason?: string | null;
+            until?: string | null;
+        };
+        /** PauseStatus */
+        PauseStatus: {
+            by?: string;
+            paused: boolean;
+            queued?: number;
+            reason?: string;
+            running?: number;
+            since?: string;
+            skippedStarts?: number;
+            until?: string;
         };
         /** PlaceHolder */
         PlaceHolder: {
@@ -4082,6 +4144,11 @@ export interface components {
             remindSeconds?: number;
             to: string[];
         };
+        /** SetPause */
+        SetPause: {
+            reason: string;
+            until?: string | null;
+        };
         /** SetRetention */
         SetRetention: {
             days?: number | null;
@@ -4215,6 +4282,7 @@ export interface components {
         StartDAG: {
             dagName?: string | null;
             dagRunId?: string | null;
+            despitePause?: boolean | null;
             params?: string | null;
             /** @default false */
             singleton?: boolean | null;
@@ -4226,6 +4294,7 @@ export interface components {
         /** StartInline */
         StartInline: {
             dagRunId?: string | null;
+            despitePause?: boolean | null;
             name?: string | null;
             params?: string | null;
             /** @default false */
@@ -4398,7 +4467,9 @@ export interface components {
         };
         /** Suspension */
         Suspension: {
+            reason?: string | null;
             suspend: boolean;
+            until?: string | null;
         };
         /** SyncProgress */
         SyncProgress: {
@@ -4647,10 +4718,12 @@ export interface components {
         /** WaitingFor */
         WaitingFor: {
             by?: string;
+            everything?: boolean;
             heldBy?: components["schemas"]["PlaceHolder"][];
             item: number;
             limit?: number;
             message: string;
+            pauseReason?: string;
             position: number;
             priority: number;
             queue: string;
@@ -4661,6 +4734,7 @@ export interface components {
                 [key: string]: string;
             };
             since?: string;
+            until?: string;
         };
         /** WaitingForApproval */
         WaitingForApproval: {
@@ -4800,12 +4874,14 @@ export type DAGRunSummary = components['schemas']['DAGRunSummary'];
 export type DagSettings = components['schemas']['DagSettings'];
 export type DagSource = components['schemas']['DagSource'];
 export type DAGStatistics = components['schemas']['DAGStatistics'];
+export type DAGSuspension = components['schemas']['DAGSuspension'];
 export type DatabaseStorage = components['schemas']['DatabaseStorage'];
 export type DecidedApproval = components['schemas']['DecidedApproval'];
 export type DecidedApprovals = components['schemas']['DecidedApprovals'];
 export type DiskSpace = components['schemas']['DiskSpace'];
 export type DoctorFinding = components['schemas']['DoctorFinding'];
 export type DoctorReport = components['schemas']['DoctorReport'];
+export type EndedPause = components['schemas']['EndedPause'];
 export type EndedRun = components['schemas']['EndedRun'];
 export type EndedSessions = components['schemas']['EndedSessions'];
 export type EnqueueDAG = components['schemas']['EnqueueDAG'];
@@ -4862,6 +4938,8 @@ export type Pagination = components['schemas']['Pagination'];
 export type Parallel = components['schemas']['Parallel'];
 export type ParamMatch = components['schemas']['ParamMatch'];
 export type Paused = components['schemas']['Paused'];
+export type PauseQueue = components['schemas']['PauseQueue'];
+export type PauseStatus = components['schemas']['PauseStatus'];
 export type PlaceHolder = components['schemas']['PlaceHolder'];
 export type PruneAudit = components['schemas']['PruneAudit'];
 export type PrunedAudit = components['schemas']['PrunedAudit'];
@@ -4914,6 +4992,7 @@ export type ServiceFigures = components['schemas']['ServiceFigures'];
 export type Session = components['schemas']['Session'];
 export type Sessions = components['schemas']['Sessions'];
 export type SetAlertRule = components['schemas']['SetAlertRule'];
+export type SetPause = components['schemas']['SetPause'];
 export type SetRetention = components['schemas']['SetRetention'];
 export type ShownDagAccount = components['schemas']['ShownDagAccount'];
 export type ShownDagSettings = components['schemas']['ShownDagSettings'];
@@ -8015,6 +8094,67 @@ export interface operations {
             };
         };
     };
+    getPause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseStatus"];
+                };
+            };
+        };
+    };
+    setPause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetPause"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseStatus"];
+                };
+            };
+        };
+    };
+    endPause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedPause"];
+                };
+            };
+        };
+    };
     listQueues: {
         parameters: {
             query?: never;
@@ -8118,7 +8258,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseQueue"] | null;
+            };
+        };
         responses: {
             200: {
                 headers: {

@@ -13,7 +13,7 @@ from dagbook.accounts.rights import find_permitted
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.lists import DagOrder
-from dagbook.api.presenters.dags import dag_in_list
+from dagbook.api.presenters.dags import dag_in_list, present_suspension
 from dagbook.api.presenters.fields import or_unset
 from dagbook.api.presenters.runs import cause, millis, placeholder_summary, run_summary
 from dagbook.api.presenters.sources import present_origin
@@ -95,6 +95,7 @@ def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
         dag=dag_in_list(dag),
         latest_dag_run=summary,
         suspended=row.suspended,
+        suspension=present_suspension(row, services.zone),
         errors=[str(problem) for problem in loaded.problems],
         source=UNSET if origin is None else present_origin(origin, services.zone),
     )

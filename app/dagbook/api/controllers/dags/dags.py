@@ -11,10 +11,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET
 
+from dagbook.accounts.rights import read_despite_pause
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
-from dagbook.api.presenters.dags import dag_details, next_start
+from dagbook.api.presenters.dags import dag_details, next_start, present_suspension
 from dagbook.api.presenters.sources import present_origin
 from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import delete, get, permission, post, put
@@ -39,6 +40,7 @@ from dagbook.api.services import DagServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import sources
+from dagbook.db.repositories.dags import Suspension as SuspensionRow
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.service import SaveContext
 from dagbook.definitions.timetable import next_starts
@@ -68,6 +70,7 @@ async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
         local_dags=[LocalDag(name=item.name, errors=[], dag=dag_details(item)) for item in local],
         latest_dag_run=await latest_details(services, row, dag),
         suspended=row.suspended,
+        suspension=present_suspension(row, services.zone),
         errors=[str(problem) for problem in loaded.problems],
         source=present_origin(origin, services.zone),
     )
@@ -187,6 +190,7 @@ class DagsController(Controller):
             run_id=data.dag_run_id or "",
             dag_name=data.dag_name or "",
             admission=Admission.SINGLETON if data.singleton else Admission.START,
+            despite_pause=read_despite_pause(services.auth, caller, data.despite_pause),
             actor=caller.actor,
             edits=caller.may_write,
         )
@@ -212,9 +216,16 @@ class DagsController(Controller):
     async def suspend(
         self, file_name: parameters.FileName, data: JSONBody[Suspension], services: Services, caller: CurrentCaller
     ) -> None:
-        """Suspend or resume the schedules of a DAG; manual starts are not affected."""
+        """Suspend or resume the schedules of a DAG; manual starts are not affected.
+
+        With an end they are resumed by themselves.
+        """
         row = await require_dag(services.database, file_name)
-        await services.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
+        suspension = SuspensionRow(suspended=False)
+        if data.suspend:
+            until = parameters.read_end(data.until, services.now())
+            suspension = SuspensionRow(suspend_reason=parameters.read_reason(data.reason), suspended_until=until)
+        await services.definitions.suspend(row.file_name, caller.actor, suspension)
 
     @get("/dags/validate", fixed_name="file")
     async def get_dag_of_fixed_name(self, services: Services) -> DAGFileDetails:

@@ -82,7 +82,7 @@ def _slot(row: SlotRow, zone: tzinfo) -> Slot:
         reason=or_unset(row.reason or ""),
         dag_name=or_unset(row.dag_name or ""),
         dag_run_id=or_unset(row.run_id or ""),
-        made_up=or_unset(row.made_up),
+        made_up=or_unset(row.made_up and row.outcome != schedules.SUSPENDED),
     )
 
 

@@ -17,7 +17,7 @@ from dagbook.api.presenters.queues import group_by_queue, to_pause, to_queued_ru
 from dagbook.api.presenters.runs import run_summary
 from dagbook.api.routes import get, patch, permission, post
 from dagbook.api.run_reads import add_rights
-from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
+from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, PauseQueue, QueueItems, QueueMove, QueueState
 from dagbook.api.services import QueueServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
@@ -29,7 +29,7 @@ from dagbook.engine.admission import QueueSnapshot
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.queues.service import MoveRequest, check_priority
-from dagbook.queues.wait_reasons import find_visible_names, make_states
+from dagbook.queues.wait_reasons import find_visible_names, make_states, read_pauses
 from dagbook.runs.store.queue_head import pause_of, workers_for
 
 Services = NamedDependency[QueueServices]
@@ -71,7 +71,7 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int, vi
         items=items,
         positions=positions,
         total=queue.count_items(connection, name, visibility),
-        snapshot=make_states([name], active, queue.find_pauses(connection), workers, visible)[name],
+        snapshot=make_states([name], active, read_pauses(connection), workers, visible)[name],
     )
 
 
@@ -135,10 +135,18 @@ class QueueItemsController(Controller):
         await services.queue_service.move(name, int(item_id), request, caller.actor)
 
     @post("/pause", "pauseQueue", Requires.RUN, Action.QUEUE_PAUSE, 404)
-    async def pause_queue(self, name: parameters.QueueName, services: Services, caller: CurrentCaller) -> QueueState:
-        """Start no queued run of a queue until it is resumed; active runs go on."""
+    async def pause_queue(
+        self,
+        name: parameters.QueueName,
+        services: Services,
+        caller: CurrentCaller,
+        data: JSONBody[PauseQueue | None] = None,
+    ) -> QueueState:
+        """Start no queued run of a queue until it is resumed, or until a time; active runs go on."""
         _require_name(name)
-        await services.queue_service.pause(name, caller.actor)
+        given = data or PauseQueue()
+        until = parameters.read_end(given.until, services.now())
+        await services.queue_service.pause(name, caller.actor, parameters.read_reason(given.reason), until)
         return await _state(services, name)
 
     @post("/resume", "resumeQueue", Requires.RUN, Action.QUEUE_RESUME, 404)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from litestar import Controller
@@ -22,11 +22,11 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import approvals, queue
-from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
+from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import check_priority
-from dagbook.queues.wait_reasons import find_visible_names, make_states
+from dagbook.queues.wait_reasons import Pauses, find_visible_names, make_states, read_pauses
 from dagbook.runs.model import StartOptions
 from dagbook.runs.store.queue_head import workers_for
 from dagbook.spec.params.param_text import GivenParams
@@ -45,7 +45,7 @@ class _Queues(NamedTuple):
     active: Sequence[ActiveRunRow]
     waiting: Collection[int]
     queued: Sequence[QueuedRunRow]
-    pauses: Mapping[str, PauseRow]
+    pauses: Pauses
     workers: Sequence[Labels] | None
     visible: Collection[str] | None
 
@@ -113,13 +113,13 @@ class QueuesController(Controller):
             active, queued = queue.find_active(connection, most), queue.find_queued(connection, most)
             visible = find_visible_names(connection, [*active, *queued], caller.visibility)
             waiting = approvals.find_waiting(connection, [run.id for run in active])
-            pauses, workers = queue.find_pauses(connection), workers_for(connection, queued)
+            pauses, workers = read_pauses(connection), workers_for(connection, queued)
             return _Queues(active, waiting, queued, pauses, workers, visible)
 
         found = await services.database.read_inline(read_queues, _QUICKLY_READ)
         if _QUICKLY_READ in (len(found.active), len(found.queued)):
             found = await services.database.read(read_queues, queue.ALL)
-        views = group_by_queue(services.queues, found.active, found.queued, list(found.pauses))
+        views = group_by_queue(services.queues, found.active, found.queued, list(found.pauses.queues))
         names = [view.name for view in views]
         snapshots = make_states(names, found.active, found.pauses, found.workers, found.visible)
         queues = [

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec.structs import replace
 
+from dagbook.accounts.rights import read_despite_pause
 from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_caller_of_run, provide_run, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
@@ -51,6 +52,7 @@ class RunsController(Controller):
             params=GivenParams(data.params or ""),
             run_id=data.dag_run_id or "",
             admission=Admission.SINGLETON if data.singleton else Admission.START,
+            despite_pause=read_despite_pause(services.auth, caller, data.despite_pause),
             source_directory=data.source_directory or None,
             actor=caller.actor,
         )

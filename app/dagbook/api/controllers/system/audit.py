@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
-from dagbook.api.params.audit_filter import read_instant
 from dagbook.api.presenters.fields import instant_text, or_unset
 from dagbook.api.routes import get, permission, post
 from dagbook.api.schemas.maintenance import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
@@ -82,7 +81,7 @@ class AuditController(Controller):
 
         The seals over deleted entries are kept, so that the rest can still be verified.
         """
-        before = read_instant("before", data.before)
+        before = parameters.read_instant("before", data.before)
         pruning = services.audit_pruning
         done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))
         return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)

@@ -159,6 +159,7 @@ async def _collect(services: SystemServices) -> MetricValues:
         audit_copy_works=None if services.audit_copy is None else not services.audit_copy.problem,
         oldest_alert_due_seconds=await _try(services.database.read_inline(read_oldest_due), deadline),
         oldest_event_seconds=await _try(services.database.read_inline(read_oldest_event), deadline),
+        paused=await _try(services.pausing.is_paused(), deadline),
         schedulers=await _try(services.database.read_inline(count_schedulers), deadline),
     )
 

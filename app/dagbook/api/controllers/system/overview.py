@@ -28,6 +28,7 @@ from dagbook.db.repositories.runs import run_history, run_overview
 from dagbook.db.repositories.runs.run_overview import FailureRow, RunWindow
 from dagbook.engine.status import RunStatus
 from dagbook.queues.wait_reasons import head_reasons, queue_position, read_states
+from dagbook.runs.store.queue_head import read_total_pause
 
 Services = NamedDependency[OverviewServices]
 
@@ -98,6 +99,7 @@ def _read(
         queues=_read_queues(connection, services, window, visibility),
         missed=overview.missed_starts(missed[: overview.MAX_SHOWN], services.zone),
         has_scheduler=any(row.lease_until >= now for row in schedulers),
+        paused_since=overview.long_pause(read_total_pause(connection), now, services.zone),
         dags=UNSET if visibility else run_history.count_dags(connection),
     )
 

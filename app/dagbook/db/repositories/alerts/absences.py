@@ -11,13 +11,13 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.alert import Alert, AlertChannel, AlertRule
-from dagbook.db.models.definition import Dag
+from dagbook.db.models.definition import Dag, is_suspended
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.service import Hold, Service
 from dagbook.db.repositories import queue
 from dagbook.db.repositories.services import SERVER, WORKER
-from dagbook.db.statements import all_rows, columns, first_row
+from dagbook.db.statements import all_rows, columns, first_row, is_current
 from dagbook.db.types import UtcDateTime
 from dagbook.engine.status import RunStatus
 
@@ -100,7 +100,7 @@ _newest_success = (
     .scalar_subquery()
 )
 _find_dags = (
-    select(*columns(Dag, WatchedDag), Run.started_at, Run.finished_at)
+    select(*columns(Dag, WatchedDag, is_suspended()), Run.started_at, Run.finished_at)
     .outerjoin(Run, Run.id == _newest_success)
     .order_by(Dag.id)
 )
@@ -122,7 +122,7 @@ _find_first = (
         *(QueueEntry.queue, QueueEntry.queued_at, QueueEntry.reason, QueuePause.paused_at, QueuePause.paused_by),
     )
     .join(QueueEntry, QueueEntry.run_id == Run.id)
-    .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
+    .outerjoin(QueuePause, and_(QueuePause.queue == QueueEntry.queue, is_current(QueuePause.until)))
     .where(QueueEntry.queue == bindparam("queue"), Run.status == RunStatus.QUEUED)
     .order_by(QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
     .limit(1)

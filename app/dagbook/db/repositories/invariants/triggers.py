@@ -6,6 +6,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import aliased
 
 from dagbook.db.models import Dag, Run, Trigger, TriggerEvent
+from dagbook.db.models.definition import is_suspended
 from dagbook.db.models.run import IS_ACTIVE
 from dagbook.db.models.trigger import IS_WAITING
 from dagbook.db.repositories.invariants.check import RUN, Check, a_server_works, ago
@@ -37,7 +38,7 @@ CHECKS = (
             IS_WAITING,
             TriggerEvent.received_at < ago("hour_ago"),
             Trigger.paused_at.is_(None),
-            or_(Dag.id.is_(None), ~Dag.suspended),
+            or_(Dag.id.is_(None), ~is_suspended().element),
             ~_has_active_run,
             a_server_works(),
         ),

@@ -6,11 +6,11 @@ locked first and in one order, so that two servers cannot deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, insert, literal_column, select
+from sqlalchemy import Boolean, Text, bindparam, case, func, insert, literal_column, select
 
 from dagbook.audit_entry import NewAuditEntry
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -48,7 +48,7 @@ from dagbook.db.repositories.runs.runs import NodeChange, NodeRow
 from dagbook.db.repositories.schedules import Slot
 from dagbook.db.statements import insert_into
 from dagbook.db.types import Base
-from dagbook.engine.admission import Admission
+from dagbook.engine.admission import Admission, Pause
 from dagbook.engine.status import RunStatus
 
 _UNLIMITED = -1
@@ -59,7 +59,17 @@ _find_used = Prepared(
         Run.dag_name == bindparam("dag_name"), Run.run_id == bindparam("run_id"), Run.root_id.is_(None)
     )
 )
-_lock_names = Prepared(select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name", type_=Text)))))
+# In one statement, which takes both kinds of locks in the order of the names.
+_name = func.hashtext(bindparam("name", type_=Text))
+_lock_names = Prepared(
+    select(
+        case(
+            (bindparam("shared", type_=Boolean), func.pg_advisory_xact_lock_shared(_name)),
+            else_=func.pg_advisory_xact_lock(_name),
+        )
+    )
+)
+PAUSE = "the pause of everything"  # shared by groups that start runs, exclusive for who pauses; no DAG has such a name
 # Active runs are few, and runs of a name may be very many, so the partial index of active runs is the better one.
 # SQLite uses it only if the statement contains the literal condition of that index.
 _count_active = Prepared(
@@ -174,6 +184,12 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     secret_audit: NewAuditEntry | None = None  # the audit entry of the secrets that it reads, if any
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
     given: EvaluatedInputs | None = None  # its inputs as they were given, stored instead if it is queued
+    despite_pause: bool = False  # whether it starts although everything is paused
+
+    @property
+    def is_root(self) -> bool:
+        """Whether a pause of everything holds for it; sub-runs and their attempts go on."""
+        return self.admission is not Admission.UNLIMITED
 
     @property
     def dag_limit(self) -> int:
@@ -188,7 +204,7 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_wait(self) -> bool:
         """Whether it is queued instead of refused when its queue is full."""
-        return self.queues_enabled and self.admission is not Admission.SINGLETON
+        return self.queues_enabled and self.admission is not Admission.SINGLETON and not self.despite_pause
 
 
 class NewRun(StartingRun, frozen=True, kw_only=True):
@@ -200,6 +216,10 @@ class NewRun(StartingRun, frozen=True, kw_only=True):
     trigger_event: str | None = None  # the event of a trigger that it is started for, settled in the same transaction
     is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
     is_named: bool = True  # whether its id may be used already: the caller gave it
+
+    @property
+    def is_root(self) -> bool:
+        return not self.is_child
 
 
 class NewAttempt(StartingRun, frozen=True, kw_only=True):
@@ -237,13 +257,14 @@ class FinishedRun(msgspec.Struct, frozen=True):
 class Activity(msgspec.Struct, frozen=True):
     """Number of active and of queued runs of a DAG in a queue, and of active runs of all DAGs there.
 
-    ``queue_blocked`` is true when the queue is paused or has entries of any DAG.
+    ``queue_blocked`` is true when the queue is paused or has entries of any DAG; ``pause`` is that of everything.
     """
 
     dag_active: int = 0
     dag_queued: int = 0
     queue_active: int = 0
     queue_blocked: bool = False
+    pause: Pause | None = None
 
 
 def _update(model: type[Base], row: type[msgspec.Struct], *keys: str) -> Prepared:
@@ -258,13 +279,16 @@ _own_attempts = _update(RunAttempt, AttemptOwner, "run_id", "number")
 _update_nodes = _update(Node, NodeChange, "run_id", "attempt", "position")
 
 
-def lock_names(connection: WriteConnection, names: Iterable[str]) -> None:
+def lock_names(connection: WriteConnection, names: Iterable[str], shared: Collection[str] = ()) -> None:
     """Lock the admission of runs of these names until the end of the transaction; SQLite has one writer anyway.
 
     Otherwise two servers would each count the active runs without the other's new one, and both would start theirs.
+    Those that are ``shared`` are locked against who locks them alone. What they guard is read by later statements: one
+    that waits for a lock does not see what was committed meanwhile.
     """
     if connection.dialect.name == "postgresql":
-        _lock_names.execute_many(connection, [{"name": name} for name in sorted(names)])
+        rows = [{"name": name, "shared": name in shared} for name in sorted({*names, *shared})]
+        _lock_names.execute_many(connection, rows)
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, select, update
 
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
-from dagbook.db.models.definition import Dag
+from dagbook.db.models.definition import Dag, is_suspended
 from dagbook.db.models.trigger import Trigger, TriggerEvent, TriggerItem
 from dagbook.db.repositories.alerts.events import read_time
 from dagbook.db.repositories.triggers import trigger_alerts
@@ -56,7 +56,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _select = (
-    select(*columns(Trigger, LookRow), Dag.file_name, Dag.dag_name, Dag.suspended, Dag.run_as)
+    select(*columns(Trigger, LookRow), Dag.file_name, Dag.dag_name, is_suspended(), Dag.run_as)
     .join(Dag, Dag.id == Trigger.dag_id)  # without its DAG nothing is looked for
     .where(Trigger.next_look_at.is_not(None))
     .order_by(Trigger.next_look_at)

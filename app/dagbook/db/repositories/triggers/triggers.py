@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import TRIGGERS, ReadConnection, WriteConnection, mark_changed
-from dagbook.db.models.definition import Dag
+from dagbook.db.models.definition import Dag, is_suspended
 from dagbook.db.models.trigger import IS_DEAD, IS_WAITING, Trigger, TriggerEvent, TriggerItem
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
@@ -74,7 +74,7 @@ class ListedTrigger(TriggerRow, frozen=True, kw_only=True):
     items: int  # that looks have handled
 
 
-_of_dag = (Dag.file_name, Dag.dag_name, Dag.suspended)
+_of_dag = (Dag.file_name, Dag.dag_name, is_suspended())
 _select = select(*columns(Trigger, TriggerRow), *_of_dag).outerjoin(Dag, Dag.id == Trigger.dag_id)
 _get = _select.where(Trigger.name == bindparam("name"))
 _of_trigger = TriggerEvent.trigger_id == Trigger.id
