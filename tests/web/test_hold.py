@@ -1,4 +1,4 @@
-"""What every page says of a restored database, and of a snapshot."""
+"""What every page says of a restored database, of a snapshot, and while everything is paused."""
 
 from __future__ import annotations
 
@@ -33,3 +33,18 @@ async def test_pages_say_that_a_place_is_held_until_it_is_resumed_and_that_a_sna
         page = await visitor.open("/dag-runs")
         await expect(page.get_by_text("This is the snapshot incident")).to_be_visible()
         await expect(page.get_by_text("lost").first).to_be_visible()
+
+
+@pytest.mark.full
+async def test_pages_say_that_everything_is_paused_as_long_as_it_is(browser: Browser, tmp_path: Path) -> None:
+    commands = CommandLine(tmp_path)
+    async with commands.server() as address, visiting(browser, address.rstrip("/")) as visitor:
+        page = await visitor.open("/dags")
+        line = page.get_by_text("move of the database")
+        await expect(page.get_by_role("heading", name="DAGs").first).to_be_visible()
+        assert (await commands.run("pause", "--reason", "move of the database", "--until", "06:00")).status == 0
+        await expect(line).to_be_visible(timeout=30_000)
+        await page.reload()
+        await expect(line).to_contain_text("Everything is paused by")
+        assert (await commands.run("unpause")).status == 0
+        await expect(line).to_be_hidden(timeout=30_000)

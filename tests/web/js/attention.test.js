@@ -45,6 +45,10 @@ test("the sentence says what needs attention, the most urgent first", () => {
   assert.deepEqual(said({ disk: { usedPercent: 60, freeBytes: 1 } }), []);
 });
 
+test("a pause of everything without an end needs attention after a day", () => {
+  assert.deepEqual(said({ pausedSince: "2026-11-30T10:00:00Z" }), ["everything has been paused for more than a day"]);
+});
+
 test("sources that cannot be synced, and files with problems, need attention", () => {
   const source = (name, broken, problem) => ({ name, broken, problem });
   assert.deepEqual(said({ sources: [source("a", 1), source("b", 0)] }), ["1 file has problems"]);

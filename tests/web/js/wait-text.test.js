@@ -26,6 +26,13 @@ test("a pause is told with its time and who paused", () => {
   assert.equal(waitText(waits({ reason: "paused" })), "Queue q is paused");
 });
 
+test("a pause is told with its end and its reason, that of everything without a queue", () => {
+  const pause = { reason: "paused", since: SINCE, by: "ada", until: SINCE, pauseReason: "full disk" };
+  assert.equal(waitText(waits(pause)), `Queue q is paused since ${AT} by ada until ${AT}: full disk`);
+  const everything = { ...pause, everything: true, position: 3 };
+  assert.equal(waitText(waits(everything)), `2 runs ahead. Everything is paused by ada until ${AT}: full disk`);
+});
+
 test("the next one says so, and any other reason is that of the server", () => {
   assert.equal(waitText(waits({ reason: "turn" })), "Starts next");
   assert.equal(waitText(waits({ reason: "noWorker" })), "as the server says");

@@ -76,6 +76,7 @@ export interface Config {
   failing: string[];
   /** Whether the database was restored and nothing starts. */
   held: boolean;
+  paused: boolean;
   /** That of the browser, if the server knows it. */
   session?: Api.BrowserSession;
   /** Name of the file that is shown instead of a database, or empty. */

@@ -19,6 +19,7 @@ export function concernsOf({ found, failing, more = false, approvals = 0, unsche
   const isOne = failing === 1 && !more;
   const all = [
     unscheduled && concern("bad", ["no scheduler", " is active"], "/workers"),
+    found.pausedSince && concern("wait", ["everything", " has been paused for more than a day"], "/queues"),
     failing > 0 && concern("bad", [`${failing}${more ? "+" : ""} ${isOne ? "DAG" : "DAGs"}`,
       isOne ? " is failing" : " are failing"], "/dag-runs", { status: "failed", fromDate, toDate }),
     missed > 0 && concern("bad", [plural(missed, "start"), ` ${missed === 1 ? "was" : "were"} missed`], "/schedules",
@@ -35,7 +36,7 @@ export function concernsOf({ found, failing, more = false, approvals = 0, unsche
     disk && (disk.usedPercent >= FULL || (disk.fullInSeconds ?? SOON) < SOON)
       && concern("wait", ["the disk", ` is ${Math.round(disk.usedPercent)} % full`], "/system"),
   ];
-  return all.filter((one) => one !== false && one !== undefined);
+  return all.filter((one) => typeof one === "object");
 }
 
 /** @type {(tone: "bad" | "wait", text: [link: string, rest: string], to: Concern["to"], search?: object) => Concern} */

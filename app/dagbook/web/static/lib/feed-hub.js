@@ -170,10 +170,11 @@ const isAnswer = ({ headers }) => (headers.get("content-type") ?? "").includes("
  * @param {Change} change
  */
 function concerns({ run, output }, change) {
-  const { kind, name, dagRunId, root } = change;
+  const { kind, name, dagRunId, root, queue } = change;
+  const isPause = kind === "queue" && !queue; // of everything
   if (kind === "ready" || kind === "reset") return true;
   const isOwn = run === `${name}/${dagRunId}` || run === `${root?.name}/${root?.dagRunId}`;
-  return kind === "log" ? output && isOwn : kind === "channel" || run === null || isOwn;
+  return kind === "log" ? output && isOwn : kind === "channel" || isPause || run === null || isOwn;
 }
 
 /** @param {string} block */

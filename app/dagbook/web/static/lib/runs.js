@@ -252,15 +252,23 @@ export function waitText(waitingFor) {
 }
 
 /** The reason without the position, the same for most runs of a queue. @param {Partial<Api.WaitingFor>} waitingFor */
-export function causeOf({ reason, queue, message = "", limit = 0, running = 0, heldBy = [], since, by }) {
+export function causeOf(wait) {
+  const { reason, queue, message = "", limit = 0, running = 0, heldBy = [] } = wait;
   if (reason === "limit") {
     const names = heldBy.map(({ name, startedAt }) => `${name}${sinceText(startedAt)}`).join(", ");
     const more = running - heldBy.length;
     const others = more > 0 && heldBy.length ? ` and ${more} more` : "";
     return `Queue ${queue} is full (${running} of ${limit} active)${names && `: ${names}${others}`}`;
   }
-  if (reason === "paused") return `Queue ${queue} is paused${sinceText(since)}${by ? ` by ${by}` : ""}`;
+  if (reason === "paused") return pauseText(wait);
   return reason === "turn" ? "Starts next" : message.replace(/`([^`]*)`/g, "“$1”");
+}
+
+/** @param {Partial<Api.WaitingFor>} wait */
+function pauseText({ queue, everything, since, by, until, pauseReason }) {
+  const what = everything ? "Everything is paused" : `Queue ${queue} is paused${sinceText(since)}`;
+  const end = clock(until) ? ` until ${clock(until)}` : "";
+  return `${what}${by ? ` by ${by}` : ""}${end}${pauseReason ? `: ${pauseReason}` : ""}`;
 }
 
 /** The reason that most runs of a queue have in common, empty if each has its own. @param {RunSummary[]} queued */

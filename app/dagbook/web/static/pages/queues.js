@@ -76,7 +76,8 @@ function Queue({ queue, reload }) {
   const [asked, setAsked] = useState(false);
   const { name, paused, running, queued } = queue;
   const limit = queue.maxConcurrency ?? 0;
-  const reason = paused ? causeOf({ reason: "paused", queue: name, ...paused }) : sharedCause(queued);
+  const own = paused && { ...paused, reason: /** @type {const} */ ("paused"), queue: name, pauseReason: paused.reason };
+  const reason = own ? causeOf(own) : sharedCause(queued);
   const clear = { title: "Clear the queue…", hint: "Remove all queued runs", danger: true,
     onChoose: () => setAsked(true), disabled: !queued.length && "No run is queued" };
   return html`<section class="card queue" aria-label=${`Queue ${name}`}>

@@ -6,6 +6,7 @@ import { HTTP, get, post } from "../lib/api.js";
 import { listen, liveness } from "../lib/feed.js";
 import { href, opening, page, path, reopen, stay } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, question, take, user } from "../lib/session.js";
+import { causeOf } from "../lib/runs.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { useChanges } from "../lib/use-api.js";
 import { ApprovalBadge } from "./badge.js";
@@ -33,6 +34,7 @@ const PLACES = [
 const ADMIN_PLACES = [["/users", "Users", "users"], ["/access", "Access", "access"], ["/audit", "Audit", "audit"]];
 const PATIENCE = 4000; // milliseconds
 const HELD_POLL = 5000;
+const [SECOND, LONGEST_TIMER] = [1000, 86_400_000]; // milliseconds
 /** @type {Record<string, string>} */
 const LIVE = {
   live: "Live: changes appear at once",
@@ -111,6 +113,24 @@ function Held() {
     This database was restored from a backup and is held: nothing starts until <code>dagbook resume</code>.</p>`;
 }
 
+/** Message that everything is paused; gone when that ends, by itself or by hand. */
+function Paused() {
+  const [pause, setPause] = useState(/** @type {Api.PauseStatus | null} */ (null));
+  const look = () => get("pause").then((answer) => setPause(answer.paused ? answer : null), () => {});
+  useEffect(() => void (config.paused && look()), []);
+  useChanges(page.value && ((change) => change.kind === "queue" && !change.queue), look);
+  useEffect(() => {
+    if (!pause?.until) return;
+    const wait = Math.min(Math.max(Date.parse(pause.until) - Date.now(), 0) + SECOND, LONGEST_TIMER);
+    const timer = setTimeout(look, wait);
+    return () => clearTimeout(timer);
+  }, [pause]);
+  if (!pause) return null;
+  const { by, until, reason } = pause;
+  return html`<p class="stale" role="status"><${Icon} name="wait" />
+    ${causeOf({ reason: "paused", everything: true, by, until, pauseReason: reason })}</p>`;
+}
+
 const SNAPSHOT = config.snapshot && html`<p class="stale" role="status"><${Icon} name="wait" />
   This is the snapshot <code>${config.snapshot}</code>: nothing can be changed or started.</p>`;
 
@@ -170,7 +190,7 @@ export function Shell({ children }) {
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${config.version}</span></nav>
     <main id="main" tabindex="-1" aria-busy=${Boolean(opening.value && !opening.value.error)}>
-      <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}<div role="status"><${Failing} key=${path.value} /></div>
+      <${Stale} /><${Unopened} /><${Held} /><${Paused} />${SNAPSHOT}<div role="status"><${Failing} key=${path.value} /></div>
       ${children ?? (!opening.value?.error && html`<div class="shape"></div>`)}</main>
     <${Notices} /><${Again} />
   `;

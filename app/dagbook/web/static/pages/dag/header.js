@@ -2,6 +2,7 @@
 
 import { html, useEffect, useState } from "../../vendor/core.js";
 import { post, remove } from "../../lib/api.js";
+import { clock } from "../../lib/format.js";
 import { go, href, query, setQuery } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
 import { Confirm, FormDialog } from "../../parts/form.js";
@@ -22,14 +23,15 @@ export function Header({ name, details, reload }) {
     setAsked("start");
     setQuery({ start: null }); // not again on a reload or on the way back
   }, [begins]);
-  const { dag, suspended, source } = details;
+  const { dag, suspended, suspension, source } = details;
   const path = /** @type {const} */ (["dags", name]);
   const toggle = () => attempt(() => post([...path, "suspend"], { suspend: !suspended }).then(reload),
     `The schedule of ${name} is ${suspended ? "resumed" : "suspended"}.`);
   return html`<header>
     <div class="row"><h1 class="wide-text">${dag?.name ?? name}</h1>
       ${(dag?.tags ?? []).map((tag) => html`<a class="tag" key=${tag} href=${href("/dags", { tag })}>${tag}</a>`)}
-      ${suspended && html`<span class="wait">suspended</span>`}
+      ${suspended && html`<span class="wait" title=${suspension?.reason}>suspended${suspension?.until
+        && ` until ${clock(suspension.until)}`}</span>`}
       <span class="grow"></span>
       ${may("run") && html`
         ${dag && html`<button type="button" class="primary" onClick=${() => setAsked("start")}>Start</button>`}
