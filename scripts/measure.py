@@ -50,7 +50,9 @@ LIMITS = {
     # 10 for looks: the comparison and the options (pure), three kinds and what asks them, the watch of directories, the
     # loop, what it makes, its rows.
     # 3 for the pause of everything (use cases, controller, commands).
-    "modules": Limit(570, goal=400),
+    # 2 for commands that print secrets (the setting, their execution).
+    # 3 for the last outputs and for queries as checks.
+    "modules": Limit(575, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -81,7 +83,9 @@ LIMITS = {
     # + 1,450: triggers that look at files, SFTP and HTTP (the package 1,080, rows 220, commands 90, service 50).
     # + 943: the pause of everything, reasons and ends of paused queues and suspended DAGs (rows 190, commands 260, API
     # 210, schedules 110, admission 100, use cases 120).
-    "lines": Limit(94_332, goal=67_000),
+    # + 296: commands as providers of secrets.
+    # + 494: the last outputs (evaluation, retention, the line of a run), queries of report views as checks.
+    "lines": Limit(95_122, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

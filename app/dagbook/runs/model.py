@@ -189,7 +189,10 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingInputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is evaluated when the run begins: all inputs, with the params of the caller, or dotenv files alone."""
+    """What is evaluated when the run begins: all inputs, with the params of the caller, or dotenv files alone.
+
+    Secrets are resolved again in both cases, with those that only then may be asked for outside.
+    """
 
     params: str = ""
     pairs: tuple[Pair, ...] | None = None

@@ -16,6 +16,7 @@ from dagbook.executors.contract import SshPolicy
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
+from dagbook.settings.secret_commands import SecretCommand
 from dagbook.spec.expansion.scope import credential_values, without_server_settings
 from dagbook.spec.params.names import Undeclared
 from dagbook.telemetry.metrics import RunMetrics
@@ -41,12 +42,18 @@ class SecretSources(msgspec.Struct, frozen=True, kw_only=True):
     """What the providers of secrets may read of this machine.
 
     ``variables`` are patterns of the server's variables; ``directories`` contain the files, None stands for all;
-    ``own_files`` contain credentials of the server, and no provider reads them.
+    ``own_files`` contain credentials of the server, and no provider reads them. ``commands`` are providers themselves.
     """
 
     variables: tuple[str, ...] = ("*",)
     directories: tuple[Path, ...] | None = None
     own_files: tuple[Path, ...] = ()
+    commands: tuple[SecretCommand, ...] = ()
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The providers that are asked outside of this process, hence only after the run is stored."""
+        return frozenset(command.name for command in self.commands)
 
 
 class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +87,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
                 variables=settings.secret_env_allow,
                 directories=settings.secret_file_dirs or None,
                 own_files=settings.credential_files,
+                commands=settings.secret_commands,
             ),
             credentials=credential_values(environ),
             egress=Egress(settings.egress_deny),

@@ -20,4 +20,5 @@ __all__ = [
     "open_files",
     "read",
     "readers",
+    "secret_commands",
 ]

@@ -28,6 +28,7 @@ from dagbook.settings.types import (
     SCHEMA,
     SECONDS,
     SECRET,
+    SECRET_COMMANDS,
     SOURCES,
     TEXT,
     TRUTH,
@@ -184,6 +185,8 @@ class Settings:  # noqa: PLW1641 - some values are no keys
         "Variables of the server that secrets may read; * stands for any characters.", since="0.2.0")
     secret_file_dirs = Setting(PATHS, "",
         "Directories below which secrets may read files; empty allows all.", since="0.2.0")
+    secret_commands = Setting(SECRET_COMMANDS, "",
+        "Programs that print the values of secrets, by the name of the provider; see Secrets.", since="0.2.0")
     max_body_bytes = Setting(integer(1024, 2**40), "4194304", "Maximum size of a request body.")
     log_limit_bytes = Setting(integer(1024, 2**50), "1073741824",
         "Maximum stored output of one step, for each of stdout and stderr.")

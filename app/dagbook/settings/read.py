@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from dagbook.json_values import Json
 from dagbook.settings import database_url
 from dagbook.settings.definitions import (
     CREDENTIAL_PREFIX,
@@ -202,7 +203,10 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
         kind = _BY_NAME[name].kind if name in _BY_NAME else None
         raw: Raw = ""
         if kind is not None:
-            raw = _read_node(value, name, origin, environ, may_be_map=kind.map, has_records=kind.records)
+            if kind.tree and key_name == name:
+                raw = json.dumps(_read_tree(value, name, origin, environ))
+            else:
+                raw = _read_node(value, name, origin, environ, may_be_map=kind.map, has_records=kind.records)
         if key_name in _BY_FILE_NAME:
             given[name] = _read_secret(name, origin, text_of(raw), folder)
         else:
@@ -273,6 +277,20 @@ def _read_record(node: yaml.Node, name: str, origin: str, environ: Mapping[str, 
             )
         record[str(key.value)] = _read_node(value, name, origin, environ, may_be_map=True)
     return json.dumps(record)
+
+
+def _read_tree(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> Json:
+    """Return what a node has at any depth; a key of a map may be there once."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_read_tree(item, name, origin, environ) for item in node.value]
+    if not isinstance(node, yaml.MappingNode):
+        return _read_scalar(node, name, origin, environ)
+    found: dict[str, Json] = {}
+    for key, value in node.value:
+        if key.value in found:
+            raise SettingsError(name, origin, _DUPLICATE.format(key.value))
+        found[str(key.value)] = _read_tree(value, name, origin, environ)
+    return found
 
 
 def _read_scalar(node: yaml.Node, name: str, origin: str, environ: Mapping[str, str]) -> str:

@@ -66,6 +66,7 @@ class SettingType(msgspec.Struct, Generic[Value], frozen=True, kw_only=True):
     read: Callable[[Raw, Path], Value]
     map: bool = False  # a file may give a map, which is read as a list of key=value
     records: bool = False  # a file gives a list of maps, each of which is read as a JSON text
+    tree: bool = False  # a file gives maps and lists of any depth, which are read as one JSON text
     display: Callable[[Value], Displayed] = str
     is_secret: bool = False
     may_contain_secret: bool = False  # an address that can have a password in it

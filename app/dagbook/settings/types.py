@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagbook.settings import alerts, dag_sources, database_url, nodes, readers
+from dagbook.settings import alerts, dag_sources, database_url, nodes, readers, secret_commands
 from dagbook.settings.readers import SettingType, of_text
 
 TEXT = SettingType(name="text", read=readers.read_text)
@@ -40,13 +40,16 @@ DATABASE_URL = SettingType(
     name="database address", read=database_url.read, display=database_url.hide, may_contain_secret=True
 )
 SCHEMA = SettingType(name="schema name", read=of_text(database_url.read_schema))
-# The next three are secret, hence without a flag: they contain credentials, secrets of hooks, addresses of chats.
+# The next four are secret, hence without a flag: they contain credentials, secrets of hooks, addresses of chats.
 REMOTE_NODES = SettingType(name="list of nodes", read=nodes.read, records=True, display=nodes.display, is_secret=True)
 SOURCES = SettingType(
     name="list of sources", read=dag_sources.read, records=True, display=dag_sources.display, is_secret=True
 )
 ALERT_CHANNELS = SettingType(
     name="list of channels", read=alerts.read_channels, records=True, display=alerts.display, is_secret=True
+)
+SECRET_COMMANDS = SettingType(
+    name="map of commands", read=secret_commands.read, tree=True, display=secret_commands.display, is_secret=True
 )
 ALERT_RULES = SettingType(name="list of rules", read=alerts.read_rules, records=True, display=alerts.display)
 PROTOCOLS = SettingType(

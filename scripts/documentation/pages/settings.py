@@ -18,7 +18,7 @@ settings.
 `<home>` is the value of `home`, `<system>` the time zone of the machine (`TZ`, else `/etc/localtime`), `<locale>` the
 encoding of the locale (`LC_ALL`, else `LANG`), else `utf-8`. A setting without a default is empty. A secret, like
 `database_url`, can also be given by a file, with `_FILE` or `_file` after its name; secrets, and
-`remote_nodes` with its tokens, `sources` and `alert_channels` have no option."""
+`remote_nodes` with its tokens, `sources`, `alert_channels` and `secret_commands` have no option."""
 OTHER_INTRO = """\
 ## Other variables
 
@@ -27,6 +27,7 @@ Any other variable that starts with `DAGBOOK_` is an error, except these:
 PAGES = {
     "Alerts": "../how-to/alerts.md",
     "Operations": "../how-to/operations.md",
+    "Secrets": "../how-to/secrets.md",
     "Sources": "../how-to/sources.md",
     "Audit": "../how-to/audit.md",
     "Authentication": "../how-to/authentication.md",

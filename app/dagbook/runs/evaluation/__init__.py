@@ -8,6 +8,7 @@ __all__ = [
     "param_checks",
     "placeholders",
     "schema_source",
+    "secret_commands",
     "secret_values",
     "sub_run_plan",
 ]

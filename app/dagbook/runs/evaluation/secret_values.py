@@ -1,7 +1,7 @@
 """Resolving of secret values at the start of every attempt (runtime 29, DAG format 2.16).
 
 The provider ``env`` reads a variable of the server, of the DAG's ``env`` or of dotenv; ``file`` reads a complete file.
-``SecretSources`` limits both.
+``SecretSources`` limits both. Other providers are asked outside of this process, and only after the run is stored.
 """
 
 from __future__ import annotations
@@ -16,35 +16,73 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.runs.model import ClaimedRun, RunInputs
+from dagbook.db.database import Database
+from dagbook.db.repositories.accounts import principals
+from dagbook.runs.evaluation.secret_commands import MAX_BYTES, MOST_ASKED, SecretError, read_from_command
+from dagbook.runs.model import ClaimedRun, PendingInputs, RunInputs
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
+from dagbook.settings.secret_commands import SecretCommand
 from dagbook.spec.model import Pair, Secret
 from dagbook.unix.unix_accounts import AccountError, read_regular_file
 
-MAX_BYTES = 64 * 1024
+
+class AskedProviders:
+    """The providers that this process asks outside of it: the commands of the settings."""
+
+    def __init__(self, database: Database, machine: HostEnvironment) -> None:
+        self._database = database
+        self._environ = machine.environ
+        self._commands = {command.name: command for command in machine.secret_sources.commands}
+        self._free = asyncio.Semaphore(MOST_ASKED)
+
+    async def read(self, run: ClaimedRun, secret: Secret) -> bytes | SecretError:
+        """Return the value of a secret, or why there is none."""
+        try:
+            return await self._run_command(self._commands[secret.provider], run, secret.key)
+        except SecretError as error:
+            return error
+
+    async def _run_command(self, command: SecretCommand, run: ClaimedRun, key: str) -> bytes:
+        if not command.is_for_all:
+            dag = await self._database.read(lambda connection: principals.find_stored_dag(connection, run.key))
+            if dag is None or not command.may_ask(dag):
+                raise SecretError(f"the setting secret_commands does not let this DAG ask {command.name!r}")
+        async with self._free:
+            return await read_from_command(command, key, self._environ)
 
 
-class SecretError(Exception):
-    """A secret cannot be resolved; the message gives the reason and never contains the value."""
-
-
-async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
+async def resolve_secrets(
+    run: ClaimedRun, machine: HostEnvironment, providers: AskedProviders | None = None
+) -> tuple[ClaimedRun, str]:
     """Resolve the secrets of a run; returns the run and a problem that fails it, or "".
 
-    Every attempt of every run calls this. Values of the last attempt stay masked, but no step gets them.
+    Every attempt of every run calls this. Values of the last attempt stay masked, but no step gets them. Without
+    ``providers``, before the run is stored, secrets of providers that are asked outside leave the inputs pending.
     """
     dag, inputs = run.definition.dag, run.inputs
     if not dag.secrets:
         return (_with_inputs(run, inputs, machine) if inputs.hidden or machine.credentials else run), ""
-    return await asyncio.to_thread(_resolve, run, machine.for_run(inputs.base_environment, inputs.run_as))
+    asked = [secret for secret in dag.secrets if secret.provider in machine.secret_sources.asked]
+    answers: dict[str, bytes | SecretError] = {}
+    if providers is not None:
+        found = await asyncio.gather(*(providers.read(run, secret) for secret in asked))
+        answers = dict(zip((secret.name for secret in asked), found, strict=True))
+    elif asked:
+        inputs = msgspec.structs.replace(inputs, pending=inputs.pending or PendingInputs(dotenv_alone=True))
+        run = msgspec.structs.replace(run, inputs=inputs)
+    return await asyncio.to_thread(_resolve, run, machine.for_run(inputs.base_environment, inputs.run_as), answers)
 
 
-def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
+def _resolve(
+    run: ClaimedRun, machine: HostEnvironment, answers: Mapping[str, bytes | SecretError]
+) -> tuple[ClaimedRun, str]:
     found, problems = [], []
     for secret in run.definition.dag.secrets:
+        if secret.provider in machine.secret_sources.asked and secret.name not in answers:
+            continue  # it is pending
         try:
-            found.append(Pair(secret.name, _read(secret, run.inputs, machine)))
+            found.append(Pair(secret.name, _read(secret, run.inputs, machine, answers.get(secret.name))))
         except SecretError as error:
             problems.append(f"secret {secret.name}: {error}")
     values = {pair.value for pair in found}
@@ -57,14 +95,19 @@ def _with_inputs(run: ClaimedRun, inputs: RunInputs, machine: HostEnvironment) -
     return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide, machine.credentials))
 
 
-def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
+def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment, answer: bytes | SecretError | None) -> str:
+    if isinstance(answer, SecretError):
+        raise answer
     match secret.provider:
+        case _ if answer is not None:
+            value = _decode(answer, f"what the provider {secret.provider!r} gave")
         case "env":
             value = _read_env(secret, inputs, machine)
         case "file":
             value = _read_file(secret, inputs, machine)
         case _:
-            raise SecretError(f"there is no provider {secret.provider!r}; write env or file")
+            names = ", ".join(("env", "file", *sorted(machine.secret_sources.asked)))
+            raise SecretError(f"there is no provider {secret.provider!r}; write one of {names}")
     if "\0" in value:
         raise SecretError("its value contains a NUL character, which cannot be passed to a process; store it as base64")
     return value

@@ -12,7 +12,7 @@ from dagbook.errors import BadRequestError
 from dagbook.runs.evaluation import last_success
 from dagbook.runs.evaluation.environment import RunEnvironment, make_environment, uses_run_log
 from dagbook.runs.evaluation.inputs import complete_inputs
-from dagbook.runs.evaluation.secret_values import resolve_secrets
+from dagbook.runs.evaluation.secret_values import AskedProviders, resolve_secrets
 from dagbook.runs.model import ClaimedRun, RunLocation, SpoolMatch
 from dagbook.runs.notifications.mailer import RunMailer, RunMails
 from dagbook.runs.output.restored_logs import RestoredLogs
@@ -56,9 +56,10 @@ class RunPreparation:
         self._mailer = mailer
         self._called_dags = called_dags
         self._start_sub_runs = start_sub_runs
+        self._providers = AskedProviders(database, context.machine)
 
     async def evaluate(self, run: ClaimedRun) -> tuple[ClaimedRun, str]:
-        """Evaluate the pending inputs of a stored run; returns the run and a problem that fails it, or ""."""
+        """Evaluate what is pending of a stored run, secrets too; returns the run and a problem that fails it, or ""."""
         inputs = run.inputs
         # The inputs have the directory that the run has without a ``workingDir``.
         location = RunLocation.of(
@@ -79,7 +80,9 @@ class RunPreparation:
             inputs = await complete_inputs(run.definition.dag, inputs, location)
         except BadRequestError as error:
             return run, error.message
-        return await resolve_secrets(msgspec.structs.replace(run, inputs=inputs), self._context.machine)
+        return await resolve_secrets(
+            msgspec.structs.replace(run, inputs=inputs), self._context.machine, self._providers
+        )
 
     def deps(self, run: ClaimedRun) -> RunnerDeps:
         """Return what the runner of a run works with."""

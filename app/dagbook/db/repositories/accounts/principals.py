@@ -1,4 +1,7 @@
-"""Users whose rights count for the calls of a run: stored with attempts of root runs and with revisions."""
+"""Users whose rights count for the calls of a run: stored with attempts of root runs and with revisions.
+
+What a run may ask for by the name of its DAG is decided here as well.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ _author = (
 )
 _patterns = select(Grant.pattern).where(Grant.token_id == bindparam("token"))
 _dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
+_origin = select(Run.file_name, Run.parent_id, Run.dag_name).where(Run.id == bindparam("run"))
 _scope = select(User.scope).where(User.id == bindparam("user"))
 
 
@@ -74,6 +78,20 @@ def may_call(connection: ReadConnection, root: int, dag_names: Iterable[str]) ->
 def may_see(connection: ReadConnection, principal: Principal, dag_name: str) -> bool:
     """Whether a principal sees the runs of a DAG name, by the rights as of now; a deleted user does not."""
     return _includes(connection, principal, dag_name, _VIEWER)
+
+
+def find_stored_dag(connection: ReadConnection, run: int) -> str | None:
+    """Return the stored DAG that a run is of, or, of a text that is not stored, that of its nearest caller.
+
+    A text without such a caller counts by the name that it gives itself, unless a user runs it: the name is no right.
+    """
+    file_name, parent, dag_name = connection.execute(_origin, {"run": run}).one()
+    while file_name is None and parent is not None:
+        run = parent
+        file_name, parent, dag_name = connection.execute(_origin, {"run": run}).one()
+    if file_name is None and get_of_run(connection, run).user_id is None:
+        return str(dag_name)
+    return None if file_name is None else str(file_name)
 
 
 def _includes(connection: ReadConnection, principal: Principal, dag_name: str, rank: int) -> bool:
