@@ -95,7 +95,7 @@ def import_home(*, source: Path | None, crontab: Path | None, system: bool, outp
     if crontab is not None:
         if source is not None or options["url"] is not None:
             raise click.UsageError("name either a home, a server or a crontab")
-        from dagbook.cli.server.crontab import import_crontab  # noqa: PLC0415 - other imports do not need it
+        from dagbook.cli.dags.crontab import import_crontab  # noqa: PLC0415 - other imports do not need it
 
         return import_crontab(crontab, is_system=system, output=output)
     if system or output is not None:
