@@ -16,8 +16,10 @@ Command = Callable[..., CommandResult]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[[str], Path]:
+    """Write the text of a query into a file."""
+
     def write(text: str) -> Path:
-        path = tmp_path / "own.sql"
+        path = tmp_path / f"own{len(list(tmp_path.glob('*.sql')))}.sql"
         path.write_text(text)
         return path
 
@@ -73,7 +75,7 @@ def test_the_text_of_a_ready_query_is_printed(command: Command) -> None:
 def test_what_cannot_be_run_is_said(command: Command, file: Callable[[str], Path], tmp_path: Path) -> None:
     for what, reason in (
         ("none", "there is no query and no file 'none'; the ready queries are audit-by-user,"),
-        (file("SELECT nothing FROM report_v1_runs"), "no such column: nothing"),
+        (file("SELECT absent FROM report_v1_runs"), "no such column: absent"),
         (file("DELETE FROM report_v1_runs"), "a query reads the views report_v1_… alone"),
     ):
         found = command("query", what)
@@ -84,6 +86,6 @@ def test_what_cannot_be_run_is_said(command: Command, file: Callable[[str], Path
     assert not (tmp_path / "dagbook.sqlite3").exists()
 
 
-def test_it_works_on_this_machine_only(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_works_on_this_machine_only(command: Command) -> None:
     found = command("--server", "http://127.0.0.1:1", "query", "idle-dags")
     assert (found.status, "works on this machine only" in found.err) == (1, True)

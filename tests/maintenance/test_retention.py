@@ -133,7 +133,7 @@ async def test_a_recently_edited_run_is_kept(database: Database) -> None:
     assert await database.read(left) == [1]
 
 
-# -- the newest success, from which the next run begins ------------------------------------------------------------------
+# -- the newest success, from which the next run begins --------------------------------------------------------------
 
 MEMORY = "params: [{SINCE: '${DAG_LAST_OUTPUTS.lastId}'}]\nsteps:\n  - echo hello\n"
 _PAST = (  # by age: two successes, then failures

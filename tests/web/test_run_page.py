@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -155,3 +156,15 @@ async def test_the_params_of_sub_runs_are_whole_on_a_phone(browser: Browser, sit
         await page.get_by_role("button", name="Steps of sub-run").first.click()
         await expect(page.get_by_role("button", name="work", exact=True)).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+async def test_a_run_says_from_whose_outputs_it_began(visitor: Visitor, site: Site) -> None:
+    step = "steps: [{name: count, command: echo 1, output: LAST_ID}]\n"
+    site.save("continued", "params: [{SINCE: '${DAG_LAST_OUTPUTS.lastId}'}]\n" + step)
+    first, second = site.run("continued"), site.run("continued")
+    page = await visitor.open(f"/dag-runs/continued/{second}")
+    facts = page.locator(".run-facts")
+    await expect(facts).to_contain_text("from the outputs of run")
+    await facts.get_by_title(first).click()
+    await expect(page).to_have_url(re.compile(f"/dag-runs/continued/{first}"))
+    await expect(facts).not_to_contain_text("from the outputs of run")

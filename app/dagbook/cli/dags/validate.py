@@ -98,7 +98,9 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
     placeholders, given = Placeholders(), GivenParams(params_text(params, words))
     location, dag = _location(_directory_of(file)), loaded.definition.dag
     if dag.names_last_success:
-        location = msgspec.structs.replace(location, last_success=use_api(lambda api: _read_last_success(api, dag.name)))
+        location = msgspec.structs.replace(
+            location, last_success=use_api(lambda api: _read_last_success(api, dag.name))
+        )
     try:
         runs = asyncio.run(plan_runs(loaded.definition, given, location, placeholders))
     except AppError as error:

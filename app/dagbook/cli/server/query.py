@@ -17,7 +17,6 @@ from dagbook.db.reports.query import (
     MOST_ROWS,
     QueryError,
     QueryResult,
-    Value,
     Window,
     ask_postgres,
     ask_sqlite,
@@ -30,7 +29,9 @@ _ROWS = 2  # the exit status of a check that has found something
 
 @click.command(cls=LocalOptions, example="dagbook query late-starts --since 15m --fail-if-rows")
 @click.argument("what", required=False, default="", metavar="[NAME|FILE]")
-@click.option("--since", type=Moment(), default="24h", show_default=True, help="Start of the window, :since in the text.")
+@click.option(
+    "--since", type=Moment(), default="24h", show_default=True, help="Start of the window, :since in the text."
+)
 @click.option("--until", type=Moment(), default="0s", help="Its end, :until in the text; by default now.")
 @click.option("--fail-if-rows", is_flag=True, help="Exit with status 2 if the query returns a row.")
 @click.option("--sql", is_flag=True, help="Print the text of the query instead of running it.")
@@ -90,14 +91,8 @@ def _ask(text: str, window: Window) -> QueryResult:
 
 
 def _print(found: QueryResult) -> None:
-    rows = [[_shown(value) for value in row] for row in found.rows]
+    rows = [["NULL" if value is None else str(value).replace("\t", "\\t") for value in row] for row in found.rows]
     heads = [column.upper() for column in found.columns]
     print_table(heads, rows, {"columns": found.columns, "rows": found.rows, "more": found.more}, "no rows")
     if found.more:
         notice(f"there are more rows than {len(rows)}; at most {MOST_ROWS:,} rows of together 1 MiB are shown")
-
-
-def _shown(value: Value) -> str:
-    if value is None:
-        return "NULL"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,7 +12,7 @@ import math
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,16 +34,16 @@ MOST_ROWS, _MOST_BYTES, _LONGEST_VALUE = 1_000, 1024 * 1024, 16 * 1024 * 1024
 SECONDS = 5
 _TOO_LONG, _CANCELED = f"the query takes longer than {SECONDS} s", "57014"
 _STEPS = 10_000  # of SQLite's machine between two looks at the clock
-_ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
 _TABLE_FUNCTIONS = frozenset({"json_each", "json_tree"})
-_FUNCTIONS = frozenset(
-    "abs avg ceil ceiling char coalesce concat concat_ws count cume_dist date datetime dense_rank exp first_value floor "
-    "format glob group_concat hex ifnull iif instr json json_array json_array_length json_extract json_group_array "
-    "json_group_object json_object json_quote json_type json_valid julianday lag last_value lead length like likelihood "
-    "likely ln log log10 log2 lower ltrim max min mod nth_value ntile nullif percent_rank pow power printf quote rank "
-    "replace round row_number rtrim sign sqrt strftime string_agg substr substring sum time timediff total trim trunc "
-    "typeof unhex unicode unixepoch unlikely upper -> ->>".split()
-)
+_FUNCTIONS = """
+abs avg ceil ceiling char coalesce concat concat_ws count cume_dist date datetime dense_rank exp first_value floor
+format glob group_concat hex ifnull iif instr json json_array json_array_length json_extract json_group_array
+json_group_object json_object json_quote json_type json_valid julianday lag last_value lead length like likelihood
+likely ln log log10 log2 lower ltrim max min mod nth_value ntile nullif percent_rank pow power printf quote rank
+replace round row_number rtrim sign sqrt strftime string_agg substr substring sum time timediff total trim trunc
+typeof unhex unicode unixepoch unlikely upper -> ->>
+"""
+_END = re.compile(r";(?:\s|--[^\n]*)*\Z")  # of a statement, which PostgreSQL's is put into another one
 _WINDOW = re.compile(r"(?<![:\w]):(since|until)\b")
 _HINT = "a query reads the views report_v1_… alone, with functions that read nothing else, and changes nothing"
 _REFUSED = re.compile("not authorized|prohibited|no such table")
@@ -135,7 +135,8 @@ def ask_sqlite(path: Path, text: str, window: Window) -> QueryResult:
                 each.set_authorizer(partial(_authorize, tables))
             values = msgspec.structs.asdict(window)
             empty.execute(f"EXPLAIN {text}", values)
-            connection.set_progress_handler(_watch(SECONDS), _STEPS)
+            end = time.monotonic() + SECONDS
+            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
             cursor = connection.execute(text, values)
             return _bounded((column[0] for column in cursor.description or ()), cursor)
         except (sqlite3.Error, sqlite3.Warning) as error:
@@ -156,14 +157,16 @@ def _copy_views(connection: sqlite3.Connection, empty: sqlite3.Connection) -> fr
 
 def _authorize(tables: Collection[str], action: int, first: str | None, second: str | None, *_: str | None) -> int:
     """Allow reading; an access without a column is that of a subquery, or of a table that was refused before."""
-    is_read = action == sqlite3.SQLITE_READ and (first in tables or not second)
-    is_known = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _FUNCTIONS
-    return sqlite3.SQLITE_OK if is_read or is_known or action in _ALLOWED else sqlite3.SQLITE_DENY
-
-
-def _watch(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() > end
+    match action:
+        case sqlite3.SQLITE_SELECT | sqlite3.SQLITE_RECURSIVE:
+            is_allowed = True
+        case sqlite3.SQLITE_READ:
+            is_allowed = first in tables or not second
+        case sqlite3.SQLITE_FUNCTION:
+            is_allowed = (second or "").lower() in _FUNCTIONS.split()
+        case _:
+            is_allowed = False
+    return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ async def ask_postgres(url: str, schema: str, text: str, window: Window, role: s
     arguments = postgres_arguments(parsed, "dagbook query", schema)
     arguments["server_settings"] |= {"statement_timeout": str(SECONDS * 1000)}
     engine = create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
-    query = _WINDOW.sub(lambda found: f"'{getattr(window, found[1])}'", text).strip().rstrip(";")
+    query = _WINDOW.sub(lambda found: f"'{getattr(window, found[1])}'", _END.sub("", text))
     try:
         with translate_errors("postgresql"):
             async with engine.connect() as connection:
@@ -197,9 +200,11 @@ async def _ask(connection: AsyncConnection, query: str, role: str) -> QueryResul
             await connection.rollback()
         await connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         if role:
-            await connection.exec_driver_sql("SET LOCAL ROLE \"{}\"".format(role.replace('"', '""')))
+            await connection.exec_driver_sql('SET LOCAL ROLE "{}"'.format(role.replace('"', '""')))
         limited = f"SELECT * FROM (\n{query}\n) AS query LIMIT {MOST_ROWS + 1}"  # noqa: S608 - it was checked
         found = await connection.exec_driver_sql(limited)
+        if not found.returns_rows:  # SELECT alone is a query to PostgreSQL
+            raise QueryError("the query has no columns")
         return _bounded(found.keys(), found)
     except DBAPIError as error:
         reason = getattr(error.orig, "__cause__", None) or error.orig  # without SQLAlchemy's text about its class

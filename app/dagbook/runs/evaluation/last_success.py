@@ -18,6 +18,7 @@ from dagbook.spec.model import LAST_SUCCESS, Pair
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 OUTPUTS, STARTED_AT, RUN_ID = (f"{LAST_SUCCESS}{each}" for each in ("OUTPUTS", "SUCCESS_AT", "SUCCESS_RUN_ID"))
+NEVER = (Pair(OUTPUTS, "{}"), Pair(STARTED_AT, ""), Pair(RUN_ID, ""))
 LONGEST_VARIABLE = 128 * 1024 - 64  # bytes: no program is started with a longer one
 
 
@@ -47,9 +48,6 @@ def variables(outputs: Mapping[str, str], started_at: str, run_id: str) -> tuple
         Pair(STARTED_AT, started_at),
         Pair(RUN_ID, run_id),
     )
-
-
-NEVER = variables({}, "", "")
 
 
 def for_process(env: dict[str, str]) -> dict[str, str]:

@@ -2839,6 +2839,7 @@ export interface components {
         /** CleanedUp */
         CleanedUp: {
             dags?: components["schemas"]["GoingRuns"][];
+            kept?: components["schemas"]["RunName"][];
             logBytes: number;
             more: boolean;
             runs: number;
@@ -3067,6 +3068,7 @@ export interface components {
         DAGRunDetails: {
             actor?: string;
             attempt?: number;
+            beganFrom?: string;
             cause?: string;
             dagRunId: string;
             error?: string;
@@ -4018,6 +4020,11 @@ export interface components {
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
             waitingForApproval?: boolean;
+        };
+        /** RunName */
+        RunName: {
+            dagRunId: string;
+            name: string;
         };
         /** RunningTask */
         RunningTask: {
@@ -4976,6 +4983,7 @@ export type RunConfig = components['schemas']['RunConfig'];
 export type RunEvent = components['schemas']['RunEvent'];
 export type RunEvents = components['schemas']['RunEvents'];
 export type RunMatch = components['schemas']['RunMatch'];
+export type RunName = components['schemas']['RunName'];
 export type RunningTask = components['schemas']['RunningTask'];
 export type RunOutputs = components['schemas']['RunOutputs'];
 export type RunStatus = components['schemas']['RunStatus'];

@@ -35,6 +35,8 @@ from dagbook.json_values import Json
 
 QUARTER_SECONDS = 900
 _GOOD = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+_SUCCEEDED = literal_column(str(int(RunStatus.SUCCEEDED)))
+_FOR_PAST_TIMES = ("backfill", "recall")  # triggers of runs that tell nothing of how far the others are
 _QUARTER = QUARTER_SECONDS * 1000  # milliseconds
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
 _find_newest = (
@@ -117,9 +119,6 @@ _find_last_good = (
     .order_by(Run.created_at.desc())
     .limit(1)
 )
-# Runs for a past time tell nothing of how far the others are.
-_ELSEWHEN = ("backfill", "recall")
-_SUCCEEDED = literal_column(str(int(RunStatus.SUCCEEDED)))
 _find_last_success = (
     select(*summary, RunEvent.at.label("first_started_at"))
     .outerjoin(RunEvent, and_(RunEvent.run_id == Run.id, RunEvent.seq == 2))  # noqa: PLR2004 - after its acceptance
@@ -127,7 +126,7 @@ _find_last_success = (
         Run.dag_name == bindparam("name"),
         Run.root_id.is_(None),
         Run.status == _SUCCEEDED,
-        Run.trigger.not_in(_ELSEWHEN),
+        Run.trigger.not_in(_FOR_PAST_TIMES),
     )
     .order_by(Run.created_at.desc(), Run.id.desc())
     .limit(1)
