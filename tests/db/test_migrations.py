@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from alembic import command
@@ -29,7 +30,7 @@ from dagbook.db.migrations.upgrade import (
     revisions,
     upgrade,
 )
-from dagbook.db.models.run import Run, RunAttempt
+from dagbook.db.models.run import Run, RunAttempt, RunInput
 from dagbook.db.models.trigger import Trigger
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
@@ -165,22 +166,38 @@ async def test_the_tables_of_alerts_come_and_go_with_a_hundred_thousand_runs_ins
     assert await check(empty_url) == []
 
 
-_EVENTS = """
-WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
-INSERT INTO trigger_events (id, trigger_id, key, state, received_at, headers)
-SELECT 'e' || n, :trigger, 'k' || n, 'waiting', :at, '{}' FROM numbers
+_INPUTS = """
+INSERT INTO run_inputs (run_id, params, env, dotenv, work_dir, keep_dir, variables)
+SELECT id, '[]', '[]', '[]', '', false, '[["TRIGGER_NAME","push"]]' FROM runs
 """
+_EVENTS = """
+INSERT INTO trigger_events (id, trigger_id, key, state, received_at, settled_at, run_id, headers, body)
+SELECT run_id, :trigger, run_id, 'started', :at, :at, id, '{}', :body FROM runs
+"""
+_MOST_SECONDS = 60.0  # of a revision, while which nothing is stored; SQLite needs some 3 s of a core
 
 
 @pytest.mark.full
-async def test_the_tables_of_triggers_go_and_come_with_a_hundred_thousand_events_inside(empty_url: str) -> None:
-    await upgrade(empty_url)
+async def test_the_tables_of_triggers_go_and_come_with_a_hundred_thousand_events_inside(
+    empty_url: str, record_property: Callable[[str, object], None]
+) -> None:
+    await upgrade(empty_url, "0120")
 
     def work(connection: WriteConnection) -> None:
-        run_sql(connection, _EVENTS, trigger=add(connection, Trigger, **TRIGGER), at=stored(connection, NOW))
+        at = stored(connection, NOW)
+        run_sql(connection, _HUNDRED_THOUSAND, hash=add_definition(connection), at=at)
+        run_sql(connection, _INPUTS)
+        run_sql(connection, _EVENTS, trigger=add(connection, Trigger, **TRIGGER), at=at, body=bytes(200))
 
     await run_in(empty_url, work)
-    await downgrade(empty_url, "0119")
+    for way, revision in ((downgrade, "0119"), (upgrade, "0120")):
+        begin = monotonic()
+        await way(empty_url, revision)
+        record_property(way.__name__, seconds := monotonic() - begin)
+        assert seconds < _MOST_SECONDS
+        async with open_for_migration(empty_url, writes=False) as connection:
+            for model in (Run, RunInput):
+                assert await connection.scalar(select(func.count()).select_from(model)) == 100_000
     await upgrade(empty_url)
     assert await check(empty_url) == []
 
