@@ -23,6 +23,7 @@ from typing import NamedTuple
 from dagbook.settings import read as read_settings
 from dagbook.settings.open_files import find_open_files
 from dagbook.settings.readers import SettingsError
+from dagbook.spec.build.types import NOT_IN_DAGU
 from dagbook.spec.reading.load import load
 from dagbook.spec.shell_references import find_warnings
 from scripts.documentation.example_blocks import (
@@ -68,7 +69,8 @@ def validate(example: Example) -> str:
     loaded = load(example.text, name="page")
     found = [str(problem) for problem in loaded.problems] + (["it is empty"] if loaded.empty else [])
     if not found:
-        found = [f"warning: {text}" for text in (*loaded.definition.warnings, *find_warnings(loaded.definition))]
+        warnings = (*loaded.definition.warnings, *find_warnings(loaded.definition))
+        found = [f"warning: {text}" for text in warnings if not text.endswith(NOT_IN_DAGU)]
     return "\n".join(found)
 
 

@@ -141,7 +141,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     and stays the same when the execution is adopted. ``cwd`` is the directory of the step, ``run_dir`` that of its
     run. ``container`` is the evaluated one of the step itself. Files that the job names are opened as ``account``.
     ``following`` are the command lines after the first, ``shell`` is the step's own. A line that is not ``as_written``
-    is sent elsewhere as its words.
+    is sent elsewhere as its words. ``values`` are those of the references in statements, which stay in the text.
+    ``own_files`` contain the data and credentials of the server.
     """
 
     type: str
@@ -153,6 +154,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     following: tuple[CommandLine, ...] = ()
     shell: tuple[str, ...] = ()
     script: str = ""
+    values: Mapping[str, str] = {}
     config: Mapping[str, Any] = {}
     container: Container | None = None
     cwd: Path
@@ -161,6 +163,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
     shared: SharedConfig = SharedConfig()
     egress: Egress = Egress()
+    own_files: tuple[Path, ...] = ()
 
 
 class Streams:

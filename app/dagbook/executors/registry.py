@@ -82,6 +82,8 @@ _TYPES = {
     "http": ExecutorType(module="http.http"),
     "jq": ExecutorType(module="jq.jq", in_process=False),
     "mail": ExecutorType(module="mail.mail"),
+    "postgres": ExecutorType(module="sql.postgres", in_process=False),
+    "sqlite": ExecutorType(module="sql.sqlite", in_process=False),
     "ssh": ExecutorType(module="ssh.ssh", program_encoding=True, extra="ssh"),
 }
 # The output of these is written by programs, in their encoding; that of others is UTF-8.

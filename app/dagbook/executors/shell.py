@@ -29,6 +29,7 @@ class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
     args: tuple[str, ...] = ()
     script: str = ""
+    values: Mapping[str, str] = {}  # of references in statements of SQL, which keep them
     shell: tuple[str, ...] = ()
     own_shell: bool = False  # the shell is the step's, not the DAG's: no -e, and no shebang
     packages: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dagbook.spec.build.field import Field
 from dagbook.spec.build.hints import closest
 from dagbook.spec.build.object_schema import ParsedObject
-from dagbook.spec.model import Step
+from dagbook.spec.model import SQL_TYPES, Step
 from dagbook.spec.problem import quoted
 
 MAX_NAME_LENGTH = 40
@@ -112,6 +112,8 @@ def _check_type(step: Step, draft: ParsedObject) -> None:
     if kind == "ssh" and step.script:
         where = draft.field_for("script", "command_fields")
         where.refuse(f"the step {quoted(step.name)} cannot run a script over SSH; write a command of one line")
+    if kind in SQL_TYPES and bool(step.command) == bool(step.script):
+        draft.field.refuse(f"the step {quoted(step.name)} needs its statements in command or in script")
     if kind == "archive" and not step.command:
         draft.field.refuse(f"the step {quoted(step.name)} needs the command extract, create or list")
 

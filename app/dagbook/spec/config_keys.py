@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dagbook.spec.model import HITL
+from dagbook.spec.model import HITL, POSTGRES, SQLITE
 
 _API_FIELDS = "map of fields of the Docker API"
 
@@ -115,6 +115,17 @@ CONFIG_KEYS: dict[str, dict[str, ConfigKey]] = {
         "subject": ConfigKey(_TEXT, "The subject.", "The report of ${TODAY}"),
         "message": ConfigKey(_TEXT, "The message, in HTML; line ends become line breaks.", "All <b>done</b>."),
         "attachments": ConfigKey(_TEXTS, "Files to attach, 10 MiB in all.", ["report.pdf"]),
+    },
+    **{
+        name: {
+            "dsn": ConfigKey(_TEXT, meaning, example, since="Dagbook"),
+            "timeout": ConfigKey(_NUMBER, "Time limit of all statements in seconds; 0 for none.", 30, 0, "Dagbook"),
+            "outputFormat": ConfigKey(_TEXT, "Format of the rows: jsonl, json or csv.", "csv", "jsonl", "Dagbook"),
+        }
+        for name, meaning, example in (
+            (POSTGRES, "Required. The address.", "postgres://report:${PASSWORD}@db.example.com:5432/shop"),
+            (SQLITE, "Required. The path of a file, file:PATH?OPTIONS, or :memory:.", "data/shop.db"),
+        )
     },
     HITL: {
         "prompt": ConfigKey(_TEXT, "What the person who decides reads.", "Deploy ${VERSION}?", since="1.30"),

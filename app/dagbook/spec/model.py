@@ -19,6 +19,7 @@ DEFAULT_HISTORY_RETENTION_DAYS = 30
 DEFAULT_MAX_CONCURRENT = 10
 HITL = "hitl"  # the type of a step that waits for an approval
 LAST_SUCCESS = "DAG_LAST_"  # begins the names of the variables about the newest success
+POSTGRES, SQLITE = SQL_TYPES = ("postgres", "sqlite")  # those of steps of SQL
 LogOutput = Literal["separate", "merged"]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 

@@ -13,6 +13,7 @@ from dagbook.spec.build.dag_fields import OTEL
 from dagbook.spec.build.output import OUTPUT
 from dagbook.spec.config_keys import CONFIG_KEYS, ConfigKey
 from dagbook.spec.grammar import PARTS, schema
+from dagbook.spec.model import SQL_TYPES
 from scripts.documentation.pages.markdown import anchor, code, escape, head, show, table
 
 Json = dict[str, Any]
@@ -74,11 +75,13 @@ CONFIG_INTRO = """\
 ## Keys of config
 
 The `config` of a step has other keys for each type. They are case-insensitive. Numbers and booleans may be given as
-text, a text as a number; unknown keys are ignored; an invalid value fails the step with an error that names it. Steps
+text, a text as a number; unknown keys are ignored, but refused in `postgres` and `sqlite`; an invalid value
+fails the step with an error that names it. Steps
 of the types `command` and `shell`, of those that call DAGs, and of `chat` have none."""
 CONFIG_TOPICS = {
     **dict.fromkeys(("http", "jq", "archive"), "workflows/http-jq-archive.md"),
     **dict.fromkeys(("ssh", "docker"), "workflows/remote.md"),
+    **dict.fromkeys(SQL_TYPES, "workflows/sql.md"),
     "mail": "workflows/mail.md",
     "hitl": "workflows/approvals.md",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dagbook.spec.model import Executor
@@ -58,6 +60,19 @@ def test_generated_names_start_with_the_type() -> None:
         ("{type: mail, command: x}", "command", "a step of type mail takes no command"),
         ("{type: dag, command: x}", "command", "a step of type dag takes no command"),
         ("{type: shell, call: kid}", "call", "a step of type shell takes no call"),
+        ("{type: sqlite, config: {dsn: x}, command: y, shell: z}", "shell", "a step of type sqlite takes no shell"),
+        ("{type: postgres, config: {}, command: x}", "config", "a step of type postgres needs dsn in its config"),
+        ("{type: sqlite, config: {DSN: '', timeout: 5}, command: x}", "config", "needs dsn in its config"),
+        (
+            "{type: postgres, config: {dsn: x, maxRows: 5, OutputFormat: csv}, command: y}",
+            "config.maxRows",
+            "is not known for type postgres; known are dsn, timeout and outputFormat",
+        ),
+        (
+            "{executor: {type: sqlite, config: {dsn: x, params: [1]}}, command: y}",
+            "executor.params",
+            "is not known for type sqlite; known are dsn, timeout and outputFormat",
+        ),
         ("{type: shell, command: x, workerSelector: {a: b}}", "workerSelector", "is for a step that calls a DAG"),
     ],
 )
@@ -71,9 +86,27 @@ def test_all_fields_a_type_does_not_admit_are_reported_together() -> None:
     assert [one.path for one in problems] == [f"steps[0].{key}" for key in ("command", "script", "shell")]
 
 
+@pytest.mark.parametrize("step", ["type: sqlite, config: {dsn: x}", "executor: {type: sqlite, config: {dsn: x}}"])
+def test_a_type_of_dagbook_is_warned_of(step: str) -> None:
+    loaded = load(f"steps: [{{{step}, command: SELECT 1}}]\n", name="flow")
+    (warning,) = loaded.warnings
+    assert str(warning).endswith("sqlite is a type of Dagbook: Dagu 1.x cannot run this file")
+
+
+@pytest.mark.parametrize("text", ["SELECT 'it''s", 'SELECT "a', "SELECT $$it's$$ | `x"])
+def test_statements_are_taken_whatever_a_shell_would_say_to_them(text: str) -> None:
+    step = step_of(f"{{type: sqlite, config: {{dsn: x}}, command: {json.dumps(text)}}}")
+    assert (step.command_line, step.script) == (text, "")
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
-    [("{type: shell}", "has nothing to run"), ("{type: archive}", "needs the command extract, create or list")],
+    [
+        ("{type: shell}", "has nothing to run"),
+        ("{type: archive}", "needs the command extract, create or list"),
+        ("{type: sqlite, config: {dsn: x}}", "needs its statements in command or in script"),
+        ("{type: sqlite, config: {dsn: x}, command: a, script: b}", "needs its statements in command or in script"),
+    ],
 )
 def test_what_a_type_must_have_is_asked_for(step: str, message: str) -> None:
     assert message in problem_of(f"steps: [{step}]\n").message

@@ -232,6 +232,7 @@ def _executor_facts(step: Step, texts: ShellTexts, config: Json, shared: SharedC
     yield Fact("executor", kind)
     yield Fact("commands" if texts.following else "command", "\n".join(each.line for each in (texts, *texts.following)))
     yield Fact("script", texts.script)
+    yield Fact("values", "\n".join(f"{reference} = {value}" for reference, value in texts.values.items()))
     if config:
         text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_CONFIG_WIDTH)
         yield Fact("config", text.rstrip())

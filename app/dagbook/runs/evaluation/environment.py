@@ -14,6 +14,7 @@ import msgspec
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.executors.shell import DIRECT, ShellTexts, shebang
+from dagbook.executors.sql.statements import REFERENCE
 from dagbook.json_values import Json, JsonObject
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation import last_success
@@ -29,7 +30,7 @@ from dagbook.spec.expansion.requests import Evaluation
 from dagbook.spec.expansion.scope import StepScope, filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.expansion.shell_quotes import program_name, reads_posix
-from dagbook.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
+from dagbook.spec.model import SQL_TYPES, Container, Dag, Mail, Pair, Smtp, Ssh, Step
 from dagbook.spec.params import names, param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
@@ -60,6 +61,7 @@ class RunEnvironment:
         self._substitute = machine.substitute
         self.encoding = machine.encoding
         self.egress = machine.egress
+        self.own_files = machine.secret_sources.own_files
         self.account = machine.account
         self._params = _as_dict(run.inputs.params)
         self._param_variables = names.variables(run.inputs.params, dag, machine.undeclared_params)
@@ -219,6 +221,8 @@ class RunEnvironment:
     ) -> ShellTexts:
         """Evaluate the command or command lines, the script and the shell of a step; raises ExpansionError."""
         shell_context = self._shell_context(committed)
+        if step.executor.type in SQL_TYPES:
+            return await self._find_values(step, scope, context, shell_context)
         own = await self._evaluate_shell(step, self.expander(scope, context), shell_context)
         lines = [
             msgspec.structs.replace(step, lines=(), command_line=each.line, command=each.command, args=each.args)
@@ -228,6 +232,19 @@ class RunEnvironment:
             await self._evaluate_command(each, own, scope, context, shell_context) for each in lines or [step]
         ]
         return msgspec.structs.replace(first, following=tuple(rest)) if rest else first
+
+    async def _find_values(
+        self, step: Step, scope: StepScope, context: StepContext, shell_context: ShellContext
+    ) -> ShellTexts:
+        """Evaluate the references in statements, each alone: they stay in the text, and their values are bound."""
+        line = "\n;\n".join(each.line for each in step.lines) or step.command_line
+        variables = Variables((scope.config_variables(),), context.steps)
+        values = {}
+        for reference in dict.fromkeys(REFERENCE.findall(line or step.script)):
+            value = await evaluate(expand.expand(reference, mode=Mode.VARS, variables=variables), shell_context)
+            if value != reference:
+                values[reference] = value
+        return ShellTexts(line=line, program=step.command, args=step.args, script=step.script, values=values)
 
     async def _evaluate_command(
         self, step: Step, own: tuple[str, ...], scope: StepScope, context: StepContext, shell_context: ShellContext

@@ -17,6 +17,7 @@ from dagbook.spec.model import Pair
 # Rare ideographs: printable, and without a meaning for any shell.
 _FIRST, _MOST = 0x20000, 0xA6D7
 _SECRET = "*******"  # noqa: S105 - shown in place of a secret
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+(@)|(\bpassword=)(?:'[^']*'|\S+)()")  # in the address of a database
 _PATH = re.compile(r"\$\{([A-Za-z0-9_]+)\.[^}]+\}|\$([A-Za-z0-9_]+)\.\S+")
 
 
@@ -95,7 +96,7 @@ class Placeholders:
         """Replace the placeholders in all texts of a config, and hide values whose keys indicate a secret."""
         match value:
             case str():
-                return self.show(value)
+                return _PASSWORD.sub(rf"\1\3{_SECRET}\2", self.show(value))
             case dict():
                 return {
                     str(key): _SECRET if is_credential(str(key)) else self.show_config(below)

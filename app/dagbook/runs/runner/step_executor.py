@@ -249,6 +249,7 @@ class StepExecutor:
             following=tuple(CommandLine(each.line, each.program, each.args) for each in texts.following),
             shell=texts.shell if texts.own_shell else (),
             script=texts.script,
+            values=texts.values,
             config=await environment.evaluate_config(step.executor.config, scope, context),
             container=await environment.evaluate_container(container, scope, context, node.env or ())
             if container
@@ -259,6 +260,7 @@ class StepExecutor:
             account=working.account,
             shared=await self._resources.resolve(),
             egress=environment.egress,
+            own_files=environment.own_files,
         )
 
     def _job_id(self, node: NodeExecution, number: int) -> str:

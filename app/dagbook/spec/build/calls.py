@@ -33,6 +33,8 @@ EXECUTOR_TYPES = frozenset(
         "jq",
         "mail",
         "archive",
+        "postgres",
+        "sqlite",
         "gha",
         "github_action",
         "github-action",

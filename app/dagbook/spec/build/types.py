@@ -13,7 +13,7 @@ from dagbook.spec.build.hints import closest, join_words
 from dagbook.spec.build.object_schema import ParsedObject
 from dagbook.spec.build.scalars import trimmed
 from dagbook.spec.config_keys import CONFIG_KEYS
-from dagbook.spec.model import HITL, Executor
+from dagbook.spec.model import HITL, SQL_TYPES, Executor
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
 from dagbook.spec.schemas import accepts
@@ -30,6 +30,7 @@ _KEYS = {
 }
 _DOCKER, _CHAT = "docker", "chat"
 _MAX_INPUTS = 100
+NOT_IN_DAGU = "Dagu 1.x cannot run this file"
 _COMMAND = frozenset({"command"})
 _CALL = frozenset({"call"})
 _SHELL = frozenset({"command", "script", "shell", "shellPackages"})
@@ -38,7 +39,7 @@ _ADMITTED = {
     "command": _SHELL,
     "shell": _SHELL,
     "ssh": frozenset({"command", "shell", "shellPackages"}),
-    **dict.fromkeys(("http", "jq"), frozenset({"command", "script"})),
+    **dict.fromkeys(("http", "jq", *SQL_TYPES), frozenset({"command", "script"})),
     **dict.fromkeys(("docker", "container", "archive", "gha", "github_action", "github-action"), _COMMAND),
     **dict.fromkeys(("dag", "subworkflow", "parallel"), _CALL),
     "chat": frozenset({"messages"}),
@@ -91,6 +92,7 @@ def apply_type(parsed: ParsedObject, inherited: Inherited) -> None:
         fields["command_fields"].refuse(f"a step of type {executor.type} takes one command line, these are several")
     if executor.type == HITL:
         _apply_approval(parsed, executor, inherited)
+    _check_sql(parsed, executor)
     _check_chat(parsed, executor, inherited)
 
 
@@ -130,6 +132,20 @@ def _approval(field: Field, config: JsonObject) -> dict[str, Json]:
     if len(found["input"]) > _MAX_INPUTS:
         field.refuse_key("input", f"may have {_MAX_INPUTS} names, these are {len(found['input'])}")
     return {"prompt": prompt, **found}
+
+
+def _check_sql(parsed: ParsedObject, executor: Executor) -> None:
+    """Refuse other keys than those that count: what they would have promised, such as a limit, would not be kept."""
+    if executor.type not in SQL_TYPES:
+        return
+    place, known = parsed.field_for("config", "executor", "type"), CONFIG_KEYS[executor.type]
+    given = {key.lower() for key, value in executor.config.items() if value not in (None, "")}
+    for key in executor.config:
+        if key.lower() not in map(str.lower, known):
+            place.refuse_key(key, f"is not known for type {executor.type}; known are {join_words(list(known))}")
+    if "dsn" not in given:
+        place.refuse(f"a step of type {executor.type} needs dsn in its config: the address of the database")
+    parsed.field_for("type", "executor").warn(f"{executor.type} is a type of Dagbook: {NOT_IN_DAGU}")
 
 
 def _check_chat(parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:

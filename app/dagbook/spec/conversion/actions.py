@@ -11,11 +11,12 @@ import yaml
 
 from dagbook.spec.conversion.source import Entry, plain_data
 from dagbook.spec.expansion import shell_words
+from dagbook.spec.model import SQL_TYPES
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
 
 # Types whose config has keys of its own; all of them are in camel case.
-TYPES_WITH_CONFIG = frozenset({"http", "ssh", "jq", "docker", "container", "mail", "archive"})
+TYPES_WITH_CONFIG = frozenset({"http", "ssh", "jq", "docker", "container", "mail", "archive", *SQL_TYPES})
 _NOOP = 'an empty command will do, for example: command: ":"'
 _OPERATORS = re.compile(r"[\s|\"'`]|&&")
 _FOR_SHELLS = re.compile(r"[^\w\s%+,./:=@^$-]")  # what a shell would not pass on as it is

@@ -1,0 +1,3 @@
+"""The executors of SQL: subprocesses that carry out statements in PostgreSQL and SQLite."""
+
+__all__ = ["statements"]
