@@ -314,10 +314,7 @@ async def _pause_amid_starts(site: Site, number: int) -> None:
         assert (await client.post(path, json=body)).status_code == 200
 
     starts = [asyncio.create_task(start(each)) for each in range(_RUNS)]
-    for done, task in enumerate(asyncio.as_completed(starts)):
-        if done == (number * 7) % 30:
-            break
-        await task
+    await asyncio.gather(*starts[: (number * 7) % 30 + 1])
     await site.pause()
     database = site.servers[0].services.runs.database
     begun = await database.read(_count_begun)

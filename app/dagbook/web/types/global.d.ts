@@ -53,6 +53,7 @@ declare global {
     status?: openapi.RunStatus;
     statusLabel?: openapi.SubDAGRunDetail["statusLabel"];
     removed?: boolean;
+    queue?: string;
   }
   type Concerns = (change: Change) => boolean;
 

@@ -25,7 +25,8 @@ export type Placed = { places: Record<string, Box>, lines: Line[], direction: "T
 /** A part of the sentence: text of the link, where it leads, and the rest. */
 export type Concern = { link: string, to: string | string[], search?: object, rest: string, tone: "bad" | "wait" };
 export interface Observed {
-  found: Pick<Api.Overview, "fromDate" | "toDate" | "unusual" | "queues" | "missed" | "disk" | "sources">;
+  found: Pick<Api.Overview, "fromDate" | "toDate" | "unusual" | "queues" | "missed" | "disk" | "sources"
+    | "pausedSince">;
   /** DAGs that failed, and have not worked since. */
   failing: number;
   /** Whether there are more of them. */

@@ -251,7 +251,7 @@ export function waitText(waitingFor) {
   return ahead > 0 ? `${plural(ahead, "run")} ahead. ${causeOf(waitingFor)}` : causeOf(waitingFor);
 }
 
-/** The reason without the position, the same for most runs of a queue. @param {Partial<Api.WaitingFor>} waitingFor */
+/** The reason without the position, the same for most runs of a queue. @param {Partial<Api.WaitingFor>} wait */
 export function causeOf(wait) {
   const { reason, queue, message = "", limit = 0, running = 0, heldBy = [] } = wait;
   if (reason === "limit") {

@@ -190,7 +190,8 @@ export function Shell({ children }) {
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${config.version}</span></nav>
     <main id="main" tabindex="-1" aria-busy=${Boolean(opening.value && !opening.value.error)}>
-      <${Stale} /><${Unopened} /><${Held} /><${Paused} />${SNAPSHOT}<div role="status"><${Failing} key=${path.value} /></div>
+      <${Stale} /><${Unopened} /><${Held} /><${Paused} />${SNAPSHOT}
+      <div role="status"><${Failing} key=${path.value} /></div>
       ${children ?? (!opening.value?.error && html`<div class="shape"></div>`)}</main>
     <${Notices} /><${Again} />
   `;
