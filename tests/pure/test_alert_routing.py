@@ -139,7 +139,7 @@ def test_a_partial_success_opens_an_alert_where_failures_are_told_of_too() -> No
     assert [opens(Kind.PARTIAL, [rule("*", kinds=kinds)]) for kinds in (both, partial)] == [True, False]
     assert [kind for kind in Kind if opens(kind, [])] == [
         *(Kind.FAILED, Kind.WAITING, Kind.MISSED, Kind.OVERDUE, Kind.SLOW, Kind.QUEUED, Kind.SERVER, Kind.CHANNEL),
-        Kind.LIMIT,
+        *(Kind.TRIGGER, Kind.LIMIT),
     ]
 
 
