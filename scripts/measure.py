@@ -52,7 +52,8 @@ LIMITS = {
     # 3 for the pause of everything (use cases, controller, commands).
     # 2 for commands that print secrets (the setting, their execution).
     # 3 for the last outputs and for queries as checks.
-    "modules": Limit(575, goal=400),
+    # 5 for steps of SQL (options, statements, rows, two engines).
+    "modules": Limit(580, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -85,7 +86,8 @@ LIMITS = {
     # 210, schedules 110, admission 100, use cases 120).
     # + 296: commands as providers of secrets.
     # + 494: the last outputs (evaluation, retention, the line of a run), queries of report views as checks.
-    "lines": Limit(95_122, goal=67_000),
+    # + 681: steps of SQL (statements and values 145, rows 90, PostgreSQL 245, SQLite 90, the format 45).
+    "lines": Limit(95_810, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
@@ -93,7 +95,7 @@ LIMITS = {
     "short helpers": Limit(50, goal=50),  # private, at most SHORT_HELPER lines, one caller
     "type: ignore": Limit(7, goal=7),
     "type: ignore without a reason": Limit(0, goal=0),
-    "uses of Any": Limit(95, goal=95),
+    "uses of Any": Limit(97, goal=97),
     "rows read by name": Limit(0, goal=0),
     "files that a start passes": Limit(69, goal=58),  # + what an execution ran, compressed responses, rights of rows
     "files that the end of a step passes": Limit(36, goal=30),  # + the removal of a run's folder as its account

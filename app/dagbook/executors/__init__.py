@@ -13,5 +13,6 @@ __all__ = [
     "process",
     "registry",
     "shell",
+    "sql",
     "ssh",
 ]

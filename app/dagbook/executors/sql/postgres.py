@@ -77,11 +77,11 @@ class _CheckedLoop(asyncio.SelectorEventLoop):
         self._egress = egress
         super().__init__()
 
-    async def getaddrinfo(self, host: Any, port: Any, **options: int) -> Any:
+    async def getaddrinfo(self, host: bytes | str | None, port: bytes | str | int | None, **options: int) -> Any:
         """Resolve a name. Raises ProgramError."""
         found = await super().getaddrinfo(host, port, **options)
         for *_, address in found:
-            _refuse_if(self._egress.refusal_of_address(host, ip_address(address[0])))
+            _refuse_if(self._egress.refusal_of_address(str(host), ip_address(address[0])))
         return found
 
 
@@ -150,28 +150,22 @@ async def _connect(address: dict[str, str], egress: Egress) -> asyncpg.Connectio
     connection.add_log_listener(lambda _, notice: sys.stderr.write(f"{notice.severity}: {notice.message}\n"))
     with suppress(asyncpg.PostgresError):  # before 14: a statement goes on for a while after this process was killed
         await connection.execute("SET client_connection_check_interval = '2s'")
-    for name, decoder in _DECODERS.items():
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=decoder, format="text")
+    await _read_as_text(connection)
     return connection
 
 
-def _read_time(text: str) -> str:
-    """Return a time as ISO 8601 has it."""
-    text = re.sub(r"(?<=\d) (?=\d)", "T", text, count=1)
-    return re.sub(r"(:\d\d(?:\.\d+)?[+-]\d\d)\Z", r"\1:00", text)
+async def _read_as_text(connection: asyncpg.Connection) -> None:
+    """Read some types from the server's text: Python has no infinite dates and none before Christ, for example."""
 
+    def as_time(text: str) -> str:
+        return re.sub(r"(:\d\d(?:\.\d+)?[+-]\d\d)\Z", r"\1:00", re.sub(r"(?<=\d) (?=\d)", "T", text, count=1))
 
-def _read_json(text: str) -> msgspec.Raw:
-    return msgspec.Raw(text.replace("\n", " ").replace("\r", " ").encode())
+    def as_json(text: str) -> msgspec.Raw:
+        return msgspec.Raw(text.replace("\n", " ").replace("\r", " ").encode())
 
-
-# Python has no infinite dates, none before Christ, and no months in durations; short floats become long.
-_DECODERS = {
-    **dict.fromkeys(("date", "time", "interval"), str),
-    **dict.fromkeys(("timestamp", "timestamptz"), _read_time),
-    **dict.fromkeys(("json", "jsonb"), _read_json),
-    "float4": float,
-}
+    types = {"date": str, "time": str, "interval": str, "float4": float, "json": as_json, "jsonb": as_json}
+    for name, decoder in (types | {"timestamp": as_time, "timestamptz": as_time}).items():
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=decoder, format="text")
 
 
 async def _carry_out(connection: asyncpg.Connection, job: Job, statements: list[Statement], writer: RowWriter) -> None:

@@ -104,13 +104,10 @@ def split(text: str, kind: str, values: Mapping[str, str]) -> list[Statement]:
             before, is_literal = text[done:start], token["literal"] is not None
             typed = _TYPE_BEFORE.search(before[-_LONGEST_TYPE:]) if is_literal else None
             plain = before.removesuffix(typed[0]) if typed else before
-            pieces += Piece(done, plain), Piece(start, _form(typed), value, is_literal)
+            form = f"CAST({{}} AS {typed[1]})" if typed else " {} "
+            pieces += Piece(done, plain), Piece(start, form, value, is_literal)
             done = end
     return found
-
-
-def _form(typed: re.Match[str] | None) -> str:
-    return f"CAST({{}} AS {typed[1]})" if typed else " {} "
 
 
 def _is_complete(text: str, kind: str) -> bool:
