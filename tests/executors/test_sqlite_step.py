@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -159,7 +160,7 @@ async def test_the_directory_of_a_step_is_made(step: SqlStep) -> None:
         ({"outputFormat": "xml"}, "sqlite: outputFormat: has to be one of jsonl, json, csv; it is 'xml'"),
     ],
 )
-def test_a_wrong_config_names_the_key(step: SqlStep, config: dict[str, object], reason: str) -> None:
+def test_a_wrong_config_names_the_key(step: SqlStep, config: dict[str, Any], reason: str) -> None:
     with pytest.raises(SetupError) as raised:
         sqlite.command(step.job("SELECT 1", **config))
     assert str(raised.value) == reason
