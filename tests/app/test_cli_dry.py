@@ -447,5 +447,5 @@ steps: [{name: a, command: 'echo 41', output: LAST_ID}, {name: b, command: 'echo
     assert dry.shows(text)["params"] == "SINCE="
     assert command("run", dry.folder / "flow.yaml").status == 0
     shown = dry.shows(text)
-    assert (shown["params"], shown["2.command"]) == ("SINCE=41", "echo 41")
+    assert (shown["params"], shown["2.command"]) == ("SINCE=41", 'echo "41"')
     assert "lastId" in shown["env"]

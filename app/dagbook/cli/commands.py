@@ -85,7 +85,8 @@ def read_end(text: str, now: datetime) -> datetime:
 
 def reason_option(*, required: bool = False) -> Callable[[FC], FC]:
     """Make the option with the reason of a pause."""
-    return click.option("--reason", default="", metavar="TEXT", required=required, help="Why; everyone sees it.")
+    default = None if required else ""  # click takes a default for a value that was given
+    return click.option("--reason", default=default, metavar="TEXT", required=required, help="Why; everyone sees it.")
 
 
 until_option = click.option(
