@@ -696,6 +696,12 @@ async def prune(scene: Scene) -> str:
     return str(last)
 
 
+@case(("POST", "/secrets/rekey"))
+async def rekey(scene: Scene) -> str:
+    await scene.do("POST", "/secrets/rekey")
+    return "secrets"
+
+
 @case(("POST", "/hold/resume"))
 async def resume(scene: Scene) -> str:
     row = HoldRow(held_at=now(), held_by=None, origin=scene.name)

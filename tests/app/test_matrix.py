@@ -44,6 +44,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/services/scheduler"): (USERS, ""),
     ("GET", "/overview"): (USERS, ""),
     ("GET", "/doctor"): (ADMINS, ""),
+    ("POST", "/secrets/rekey"): (ADMINS, ""),
     ("GET", "/hold"): (USERS, ""),
     ("POST", "/hold/resume"): (ADMINS, ""),
     ("GET", "/pause"): (USERS, ""),
@@ -518,6 +519,7 @@ CLOSED = {
     ("GET", "/metrics"),
     ("GET", "/services/figures"),  # which counts the runs of all DAGs
     ("GET", "/doctor"),
+    ("POST", "/secrets/rekey"),
     ("POST", "/retention/cleanup"),
     ("POST", "/hold/resume"),
     ("PUT", "/pause"),

@@ -33,6 +33,7 @@ from dagbook.queues.pausing import Pausing
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
 from dagbook.runs.recovery.hold import Holding
+from dagbook.runs.secrets.rekey import Rekeying
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
@@ -130,6 +131,7 @@ class SystemServices(AccountServices, frozen=True, kw_only=True):
     holding: Holding
     pausing: Pausing
     doctor: Doctor
+    rekeying: Rekeying
     retention: Retention
     failing_channels: SingleFlight[list[str]]
     snapshot: str  # name of the file that this server shows, which nothing changes; empty for a database

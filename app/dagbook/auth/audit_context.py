@@ -71,6 +71,7 @@ class Action(StrEnum):
     TOKEN_CREATE = "token.create"  # noqa: S105 - a name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - a name of an action
     SECRET_READ = "secret.read"  # noqa: S105 - a name of an action
+    SECRET_REKEY = "secret.rekey"  # noqa: S105 - a name of an action
     TOKEN_REFUSE = "token.refuse"  # noqa: S105 - a name of an action
     LOGIN_SUCCESS = "login.success"
     LOGIN_FAILURE = "login.failure"

@@ -34,7 +34,7 @@ from dagbook.api.controllers.alerts import alerts, channels, rules
 from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention, revisions, schedules, schema, sources
 from dagbook.api.controllers.queues import queue_items, queues
 from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, search, step_details
-from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring, pause
+from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring, pause, secrets
 from dagbook.api.controllers.system.overview import OverviewController
 from dagbook.api.controllers.system.services import ServicesController
 from dagbook.api.controllers.triggers import hooks, triggers
@@ -83,6 +83,7 @@ FORWARDED_HANDLERS: list[type[Controller]] = [
     ServicesController,
     audit.AuditController,
     doctor.DoctorController,
+    secrets.SecretsController,
     hold.HoldController,
     pause.PauseController,
     retention.RetentionController,

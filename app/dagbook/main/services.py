@@ -52,6 +52,7 @@ from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
 from dagbook.runs.recovery.hold import Holding
 from dagbook.runs.recovery.supervisor import Supervisor
+from dagbook.runs.secrets.rekey import Rekeying
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
@@ -210,7 +211,14 @@ def _system_services(
         feed=Feed(database, settings.event_streams, settings.queues),
         holding=Holding(database, now),
         pausing=Pausing(database, run_parts.supervisor.active_runs.changed, now),
-        doctor=Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days),
+        doctor=Doctor(
+            database,
+            settings.orphan_grace_seconds,
+            now,
+            settings.alert_keep_days,
+            run_parts.context.encrypter.find_names,
+        ),
+        rekeying=Rekeying(database, run_parts.context.encrypter),
         failing_channels=SingleFlight(partial(database.read_inline, channel_rows.find_failing, shared_only=False)),
         snapshot=snapshot,
         version=__version__,

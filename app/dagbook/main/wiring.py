@@ -232,7 +232,7 @@ def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMe
         zone=settings.tz,
         public_url=settings.public_url or settings.auth_oidc_client_url,
         now=now,
-        encrypter=Encrypter(settings.secret_key, settings.home),
+        encrypter=Encrypter(settings.secret_key, settings.home, settings.secret_keys_previous),
         ssh_policy=_ssh_policy(settings),
         metrics=metrics,
     )

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import encrypted
 from dagbook.db.repositories.invariants.findings import Finding, find_broken
 from dagbook.db.storage import Storage, find_damage, measure
+
+
+class KeyUse(msgspec.Struct, frozen=True):
+    """A key by its fingerprint: values that are encrypted with it, and seals of the audit that it signed."""
+
+    key: str
+    values: int
+    seals: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +30,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     findings: Sequence[Finding]
     damage: Sequence[str] | None
     storage: Storage
+    keys: Sequence[KeyUse]  # known ones first, of which the first one encrypts
 
     @property
     def is_healthy(self) -> bool:
@@ -38,11 +48,20 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
 class Doctor:
     """Examines a database, also one that servers use."""
 
-    def __init__(self, database: Database, orphan_grace_seconds: float, now: Clock, alert_keep_days: int = 0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        orphan_grace_seconds: float,
+        now: Clock,
+        alert_keep_days: int = 0,
+        find_keys: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        """``find_keys`` returns the fingerprints of the keys that this installation has."""
         self._database = database
         self._grace = timedelta(seconds=orphan_grace_seconds)
         self._events_kept = timedelta(days=alert_keep_days)
         self._now = now
+        self._find_keys = find_keys
         self._lock = asyncio.Lock()
 
     async def examine(self, options: Examination) -> Report:
@@ -57,4 +76,10 @@ class Doctor:
             findings=find_broken(connection, now, self._grace, self._events_kept),
             damage=find_damage(connection, quick=options.quick) if options.damage else None,
             storage=measure(connection),
+            keys=self._count_keys(connection),
         )
+
+    def _count_keys(self, connection: ReadConnection) -> list[KeyUse]:
+        values, seals = encrypted.count_by_key(connection), encrypted.count_seals_by_key(connection)
+        names = dict.fromkeys((*self._find_keys(), *sorted(values), *sorted(seals)))
+        return [KeyUse(name, values.get(name, 0), seals.get(name, 0)) for name in names]

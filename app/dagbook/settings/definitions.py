@@ -18,6 +18,7 @@ from dagbook.settings.types import (
     HOST,
     HOST_NAMES,
     KEY,
+    KEYS,
     NETWORKS,
     ORIGINS,
     PATH,
@@ -181,6 +182,8 @@ class Settings:  # noqa: PLW1641 - some values are no keys
         since="0.2.0")
     spool_dir = Setting(PATH, f"{HOME}/spool", "Folder of step output until it is stored.")
     secret_key = Setting(KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home.")
+    secret_keys_previous = Setting(KEYS, "",
+        "Keys that values may still be encrypted with, beside secret_key; see Secrets.", since="0.2.0")
     secret_env_allow = Setting(WORDS, "*",
         "Variables of the server that secrets may read; * stands for any characters.", since="0.2.0")
     secret_file_dirs = Setting(PATHS, "",

@@ -228,6 +228,11 @@ def read_key(text: str) -> Hidden:
     return Hidden(key)
 
 
+def read_keys(raw: Raw, _folder: Path) -> tuple[Hidden, ...]:
+    """Read keys; a file with nothing else may have each in a line of its own."""
+    return tuple(read_key(item) for item in items_of(raw.replace("\n", ",") if isinstance(raw, str) else raw))
+
+
 def hide(secret: str) -> Displayed:
     return HIDDEN if secret else ""
 

@@ -27,6 +27,12 @@ KEY = SettingType(
     display=readers.hide,
     is_secret=True,
 )
+KEYS = SettingType(
+    name="list of keys",
+    read=readers.read_keys,
+    display=lambda keys: [readers.HIDDEN for _ in keys],
+    is_secret=True,
+)
 TRUTH = SettingType(name="true or false", read=of_text(readers.read_truth), display=bool, is_switch=True)
 SECONDS = SettingType(name="seconds", read=of_text(readers.read_seconds), display=readers.without_fraction)
 QUEUES = SettingType(

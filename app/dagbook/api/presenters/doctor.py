@@ -9,7 +9,14 @@ import msgspec
 from msgspec import UNSET
 
 from dagbook.api.presenters.fields import time_text
-from dagbook.api.schemas.maintenance import CopyOfUpgrade, DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
+from dagbook.api.schemas.maintenance import (
+    CopyOfUpgrade,
+    DatabaseStorage,
+    DoctorFinding,
+    DoctorReport,
+    KeyUse,
+    TableStorage,
+)
 from dagbook.db.sqlite.upgrade_copies import UpgradeCopy
 from dagbook.db.storage import Storage
 from dagbook.maintenance.doctor import Report
@@ -23,6 +30,7 @@ def doctor_report(report: Report, zone: tzinfo = UTC) -> DoctorReport:
         findings=msgspec.convert(report.findings, list[DoctorFinding], from_attributes=True),
         damage=UNSET if report.damage is None else list(report.damage),
         storage=_storage(report.storage, zone),
+        keys=msgspec.convert(report.keys, list[KeyUse], from_attributes=True),
     )
 
 

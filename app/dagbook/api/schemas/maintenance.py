@@ -50,6 +50,22 @@ class DatabaseStorage(Schema, kw_only=True):
     upgrade_copies: list[CopyOfUpgrade] | UnsetType = UNSET
 
 
+class KeyUse(Schema, kw_only=True):
+    """A key of stored secrets by its fingerprint: values encrypted with it, and seals of the audit signed with it."""
+
+    key: str
+    values: int
+    seals: int
+
+
+class RekeyedSecrets(Schema, kw_only=True):
+    """Values that were encrypted again, those that still have a previous key, and those of unknown keys by its name."""
+
+    done: int
+    left: int
+    unknown: dict[str, int]
+
+
 class DoctorReport(Schema, kw_only=True):
     """The doctor's report; ``damage`` is the result of the database's own check, if it was requested."""
 
@@ -58,6 +74,7 @@ class DoctorReport(Schema, kw_only=True):
     findings: list[DoctorFinding]
     damage: list[str] | UnsetType = UNSET
     storage: DatabaseStorage
+    keys: list[KeyUse]
 
 
 class HeldDatabase(Schema, kw_only=True):

@@ -137,7 +137,7 @@ async def _verify(
     settings: Settings, seal: KnownSeal | None, path: Path | None, size: int
 ) -> tuple[Verified, Compared | None]:
     await require_head(settings.database_url, schema=settings.database_schema)
-    signer = Encrypter(settings.secret_key, settings.home)
+    signer = Encrypter(settings.secret_key, settings.home, settings.secret_keys_previous)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
 

@@ -25,6 +25,7 @@ from dagbook.db.repositories.invariants.findings import Finding
 from dagbook.db.sqlite.upgrade_copies import find_copies
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.doctor import Doctor, Examination, Report
+from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
 from dagbook.settings.open_files import find_open_files
 
@@ -173,7 +174,9 @@ async def _examine(settings: Settings, examination: Examination) -> Report:
         settings.database_url, schema=settings.database_schema, application="dagbook doctor", pool_size=1
     )
     try:
-        return await Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days).examine(examination)
+        keys = Encrypter(settings.secret_key, settings.home, settings.secret_keys_previous).find_names
+        doctor = Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days, keys)
+        return await doctor.examine(examination)
     finally:
         await database.close()
 
@@ -190,7 +193,12 @@ def _lines(report: Report) -> Iterator[str]:
     if storage.copies:
         size = format_bytes(sum(copy.size for copy in storage.copies))
         yield f"{len(storage.copies)} copies from before upgrades have {size}: see dagbook db copies"
-    yield ""
+    for use in report.keys:
+        yield f"values encrypted with key {use.key}: {use.values}"
+        if use.seals:
+            yield f"seals of the audit signed with key {use.key}: {use.seals}"
+    if report.keys:
+        yield ""
     for complaint in report.damage or ():
         yield f"the database reports: {complaint}"
     if not report.damage:

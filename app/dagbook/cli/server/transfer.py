@@ -135,7 +135,7 @@ def _import(settings: Settings, source: Source, given: Arguments) -> int:
         _confirm(source, report.database, is_sure=given.yes)
     chosen = ImportOptions(
         base_config=settings.base_config,
-        encrypter=Encrypter(settings.secret_key, settings.home),
+        encrypter=Encrypter(settings.secret_key, settings.home, settings.secret_keys_previous),
         max_body_bytes=settings.max_body_bytes,
         log_limit_bytes=settings.log_limit_bytes,
         log_encoding=settings.log_encoding,

@@ -9,6 +9,7 @@ __all__ = [
     "dags",
     "definitions",
     "deletion",
+    "encrypted",
     "holds",
     "invariants",
     "logs",

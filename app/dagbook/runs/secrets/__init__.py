@@ -1,3 +1,3 @@
 """Secret values: resolving, masking and encryption."""
 
-__all__ = ["encryption", "masking"]
+__all__ = ["encryption", "masking", "rekey"]

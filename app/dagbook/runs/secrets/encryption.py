@@ -1,8 +1,9 @@
 """Encryption of the secret values that a run has to store, and of texts with them (house design section 6).
 
 AES-256-GCM with a key derived from the configured text, or from a file in the home that is created when first needed.
-An encrypted value names its key, so that a wrong key is told apart from damage. It can only be decrypted for the object
-that it belongs to, so that a copy in another row is useless.
+An encrypted value names its key, so that a wrong key is told apart from damage, and that a previous key can be used
+beside the one that encrypts. It can only be decrypted for the object that it belongs to, so that a copy in another row
+is useless.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -42,11 +43,12 @@ class EncryptionError(UnavailableError):
 
 
 class Encrypter:
-    """Encrypts and decrypts with one key, which is read or created when first needed."""
+    """Encrypts with one key, which is read or created when first needed; decrypts with it and with previous ones."""
 
-    def __init__(self, key: str, home: Path) -> None:
+    def __init__(self, key: str, home: Path, previous: Sequence[str] = ()) -> None:
         self._given = key
         self._file = home / KEY_FILE
+        self._previous = previous
 
     def encrypt(self, data: bytes, about: str) -> bytes:
         """Encrypt data that belongs to ``about``; raises EncryptionError."""
@@ -56,11 +58,12 @@ class Encrypter:
 
     def decrypt(self, encrypted: bytes, about: str) -> bytes:
         """Decrypt the result of ``encrypt`` for the same ``about``; raises EncryptionError."""
-        key, name = self._key
+        own, name = self._key
         key_name = encrypted[len(_VERSION) :][:_NAME_BYTES]
         if encrypted[: len(_VERSION)] != _VERSION or len(encrypted) < _HEAD_BYTES:
             raise EncryptionError("an encrypted value is damaged, or was stored by a later version of Dagbook")
-        if key_name != name:
+        key = own if key_name == name else self._older.get(key_name)
+        if key is None:
             raise EncryptionError(
                 f"secrets were encrypted with the key {key_name.hex()}, but {self._origin} gives the key {name.hex()}; "
                 f"give all servers of a database the same {VARIABLE}, the one that was used then"
@@ -73,13 +76,29 @@ class Encrypter:
             raise EncryptionError("an encrypted value is damaged, or does not belong to this run") from None
 
     def find_other_keys(self, encrypted: Iterable[bytes]) -> list[str]:
-        """Return the names of other keys used by encrypted values, or by their heads; raises EncryptionError.
+        """Return the names of keys that are not known, of encrypted values or of their heads; raises EncryptionError.
 
-        Does not create a key: without one every key is another.
+        Does not create a key: without one, and without previous ones, every key is another.
         """
-        own = self._key[1] if self._given or self._file.exists() else b""
-        names = {head[len(_VERSION) :][:_NAME_BYTES] for head in encrypted}
-        return sorted(name.hex() for name in names if name != own)
+        return sorted({head[len(_VERSION) :][:_NAME_BYTES].hex() for head in encrypted} - {*self.names})
+
+    @property
+    def name(self) -> str:
+        """The name of the key that encrypts, which is created if there is none; raises EncryptionError."""
+        return self._key[1].hex()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all keys, first of the one that encrypts; creates none. Raises EncryptionError."""
+        own = [self._key[1]] if self._given or self._file.exists() else []
+        return [name.hex() for name in dict.fromkeys((*own, *self._older))]
+
+    def find_names(self) -> list[str]:
+        """Return the names of all keys as ``names``; none if a key cannot be read."""
+        try:
+            return self.names
+        except EncryptionError:
+            return []
 
     def describe(self) -> str:
         """Describe the key and its origin for a message; raises EncryptionError."""
@@ -94,9 +113,16 @@ class Encrypter:
     @cached_property
     def _key(self) -> tuple[AESGCM, bytes]:
         """The key, and its name in encrypted values."""
-        text = self._given or _read_or_create(self._file)
-        derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
-        return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
+        return _derive(self._given or _read_or_create(self._file))
+
+    @cached_property
+    def _older(self) -> dict[bytes, AESGCM]:
+        return {name: key for key, name in map(_derive, self._previous)}
+
+
+def _derive(text: str) -> tuple[AESGCM, bytes]:
+    derived = HKDF(algorithm=SHA256(), length=_KEY_BYTES + _NAME_BYTES, salt=None, info=_INFO).derive(text.encode())
+    return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
 
 
 async def warn_of_other_keys(database: Database, encrypter: Encrypter, *, seals: bool = True) -> None:

@@ -2071,6 +2071,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/secrets/rekey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Encrypt stored values of previous keys with the key of this server, for five seconds
+         * @description Repeat it while values are left and some were done: others are in use, or damaged.
+         */
+        post: operations["rekeySecrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/services/coordinator": {
         parameters: {
             query?: never;
@@ -3225,6 +3245,7 @@ export interface components {
             damage?: string[];
             findings: components["schemas"]["DoctorFinding"][];
             healthy: boolean;
+            keys: components["schemas"]["KeyUse"][];
             storage: components["schemas"]["DatabaseStorage"];
         };
         /** EndedPause */
@@ -3424,6 +3445,12 @@ export interface components {
             queuedRuns?: number;
             since?: string;
             unfinishedRuns?: number;
+        };
+        /** KeyUse */
+        KeyUse: {
+            key: string;
+            seals: number;
+            values: number;
         };
         /** LastGoodRun */
         LastGoodRun: {
@@ -3851,6 +3878,14 @@ export interface components {
         Rejected: {
             dagRunId: string;
             stepName: string;
+        };
+        /** RekeyedSecrets */
+        RekeyedSecrets: {
+            done: number;
+            left: number;
+            unknown: {
+                [key: string]: number;
+            };
         };
         /** RepeatPolicy */
         RepeatPolicy: {
@@ -4912,6 +4947,7 @@ export type Groups = components['schemas']['Groups'];
 export type HandlerOn = components['schemas']['HandlerOn'];
 export type Health = components['schemas']['Health'];
 export type HeldDatabase = components['schemas']['HeldDatabase'];
+export type KeyUse = components['schemas']['KeyUse'];
 export type LastGoodRun = components['schemas']['LastGoodRun'];
 export type LaterRun = components['schemas']['LaterRun'];
 export type LineMatch = components['schemas']['LineMatch'];
@@ -4961,6 +4997,7 @@ export type ReceivedEvent = components['schemas']['ReceivedEvent'];
 export type RecentRun = components['schemas']['RecentRun'];
 export type Reject = components['schemas']['Reject'];
 export type Rejected = components['schemas']['Rejected'];
+export type RekeyedSecrets = components['schemas']['RekeyedSecrets'];
 export type RepeatPolicy = components['schemas']['RepeatPolicy'];
 export type ReplayEvent = components['schemas']['ReplayEvent'];
 export type Reschedule = components['schemas']['Reschedule'];
@@ -8467,6 +8504,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TextMatches"];
+                };
+            };
+        };
+    };
+    rekeySecrets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RekeyedSecrets"];
                 };
             };
         };
