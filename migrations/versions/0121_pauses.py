@@ -5,6 +5,8 @@ Revision ID: 0121
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -19,7 +21,7 @@ depends_on: str | None = None
 TRIGGERS = ("0100", "0103", "0112", "0119", "0120")
 # Column type of this revision, copied from the models, so that later changes of the models do not change it.
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
-COLUMNS = {
+COLUMNS: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {
     "queue_pauses": {"reason": sa.Text(), "until": INSTANT},
     "dags": {"suspend_reason": sa.Text(), "suspended_until": INSTANT, "suspended_by": sa.Text()},
 }

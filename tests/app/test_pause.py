@@ -59,9 +59,9 @@ class Site(NamedTuple):
         found: dict[str, Any] = (await self.client.get("/pause")).json()
         return found
 
-    async def count(self) -> dict[RunStatus, int]:
+    async def count_runs(self) -> dict[RunStatus, int]:
         """Count all runs by status."""
-        statement = select(Run.status, func.count()).group_by(Run.status)
+        statement = select(Run.status, func.count_runs()).group_by(Run.status)
         database = self.servers[0].services.runs.database
         rows = await database.read(lambda connection: connection.execute(statement).all())
         return {row[0]: row[1] for row in rows}
@@ -148,7 +148,7 @@ async def test_active_runs_go_on_with_their_sub_runs_retries_and_approvals(site:
     run = await site.dagbook.start(spec)
 
     async def asks() -> bool:
-        return (await site.client.get("/approvals/count")).json()["open"] == 1
+        return bool((await site.client.get("/approvals/count")).json()["open"] == 1)
 
     await wait_until(asks)
     assert (await site.pause())["running"] == 1
@@ -325,11 +325,11 @@ async def _pause_amid_starts(site: Site, number: int) -> None:
         server.supervisor.active_runs.changed.notify()
         await server.dispatcher.run_once({""})
     assert await database.read(_count_begun) == begun
-    assert (await site.count())[RunStatus.QUEUED] == _RUNS * (number + 1) - begun
+    assert (await site.count_runs())[RunStatus.QUEUED] == _RUNS * (number + 1) - begun
     await site.unpause()
 
     async def all_ran() -> bool:
-        return await site.count() == {RunStatus.SUCCEEDED: _RUNS * (number + 1)}
+        return await site.count_runs() == {RunStatus.SUCCEEDED: _RUNS * (number + 1)}
 
     await wait_until(all_ran)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
-from dagbook.db.database import Database
+from dagbook.db.database import Database, WriteConnection
 from dagbook.db.postgres.roles import READER, grant
 from dagbook.db.reports import query
 from dagbook.db.reports.query import QueryError, QueryResult, Window, ask_postgres, ask_sqlite, read_ready
@@ -161,8 +160,8 @@ async def test_a_query_runs_beside_a_write(database: Database, database_url: str
     if path is None:
         pytest.skip("PostgreSQL's readers never wait for writers")
 
-    def write(connection: Callable[..., object]) -> QueryResult:
-        fill_reports(connection)  # type: ignore[arg-type]  # the connection of a write
+    def write(connection: WriteConnection) -> QueryResult:
+        fill_reports(connection)
         assert path is not None
         return ask_sqlite(path, "SELECT run_id FROM report_v1_runs", Window.of(at(0), UNTIL))
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_ten_kills_lose_nothing_and_then_the_old_key_can_go(tmp_path: Path, make
         program = _server(home, url, NEW).start()
         for run in runs:
             assert program.api.client.post(f"/dag-runs/flow/{run}/retry", json={"dagRunId": run}).is_success
-            attempt = wait_for("the retry", lambda run=run: _second(program, run))
+            attempt = wait_for("the retry", partial(_second, program, run))
             assert [node["statusLabel"] for node in attempt["nodes"]] == ["succeeded", "failed"]
             assert "exit code 3" in str(attempt) or "exit status 3" in str(attempt)
     finally:

@@ -41,7 +41,8 @@ async def test_no_more_entries_are_read_than_there_are_places(database: Database
 async def test_of_a_queue_that_is_held_up_one_entry_is_read(database: Database) -> None:
     await register(database)
     await _fill(database, "q", 30)
-    await database.write(lambda connection: queue.pause(connection, "q", now(), None))
+    pause = queue.PauseRow(queue="q", paused_at=now(), paused_by=None, pause_reason=None, until=None)
+    await database.write(lambda connection: queue.pause(connection, pause))
     seen = await database.read(
         lambda connection: read_queue_head(connection, "q", QueueConfig(limits={"q": 9}), most=5)
     )

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dagbook.identifiers import new_key
-from dagbook.runs.evaluation.secret_values import MAX_BYTES, resolve_secrets
+from dagbook.runs.evaluation.secret_commands import MAX_BYTES
+from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.server_context import HostEnvironment, SecretSources
 from dagbook.spec.expansion.scope import credential_values

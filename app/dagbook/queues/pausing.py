@@ -116,4 +116,4 @@ def _change(action: Action, before: TotalPauseRow | None, after: Values) -> Audi
 
 
 def _values(row: TotalPauseRow) -> dict[str, str | None]:
-    return {"reason": row.reason, "until": row.until and row.until.isoformat()}
+    return {"reason": row.reason, "until": None if row.until is None else row.until.isoformat()}

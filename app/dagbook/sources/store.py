@@ -158,8 +158,8 @@ class _Writer:
             before = {"dagName": gone.dag_name, **_revision(gone.revision, gone.definition_hash)}
             self._record(Action.DAG_DELETE, row.file_name, before, None)
             return SyncCounts(deleted=1)
-        before = dags.suspend(self._connection, row.file_name, Suspension())
-        if before is None:  # it has been deleted since the plan was made
+        was = dags.suspend(self._connection, row.file_name, Suspension())
+        if was is None:  # it has been deleted since the plan was made
             return SyncCounts()
         state = FileState(
             path=row.path,
@@ -168,10 +168,10 @@ class _Writer:
             definition_hash=row.definition_hash,
             source_commit=row.source_commit,
             removed_at=self._at,
-            resumes=not before.suspended,
+            resumes=not was.suspended,
         )
         sources.put_file(self._connection, self._source.id, state, self._at)
-        if not before.suspended:
+        if not was.suspended:
             self._record(Action.DAG_SUSPEND, row.file_name, {"suspended": False}, {"suspended": True})
         return SyncCounts(suspended=1)
 

@@ -193,10 +193,10 @@ def _lines(report: Report) -> Iterator[str]:
     if storage.copies:
         size = format_bytes(sum(copy.size for copy in storage.copies))
         yield f"{len(storage.copies)} copies from before upgrades have {size}: see dagbook db copies"
-    for use in report.keys:
-        yield f"values encrypted with key {use.key}: {use.values}"
-        if use.seals:
-            yield f"seals of the audit signed with key {use.key}: {use.seals}"
+    for key in report.keys:
+        yield f"values encrypted with key {key.key}: {key.values}"
+        if key.seals:
+            yield f"seals of the audit signed with key {key.key}: {key.seals}"
     if report.keys:
         yield ""
     for complaint in report.damage or ():

@@ -15,17 +15,25 @@ from sqlalchemy.orm import InstrumentedAttribute
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models import AlertChannel, AuditSeal, Node, RunInput, Source, Trigger
 
-_AT, _BYTES = literal_column("2"), literal_column("8")  # no parameters: PostgreSQL would group by another expression
+# No parameters: PostgreSQL would group by another expression.
+_AT: ColumnElement[int] = literal_column("2")
+_BYTES: ColumnElement[int] = literal_column("8")
 Position = tuple[int, ...]  # the primary key of a row
+EncryptedColumn = InstrumentedAttribute[bytes | None] | InstrumentedAttribute[bytes]
 
 
 class Place(NamedTuple):
     """A column of encrypted values, the primary key of its rows, and what a value belongs to, by other columns."""
 
-    column: InstrumentedAttribute[bytes | None]
+    column: EncryptedColumn
     keys: Sequence[InstrumentedAttribute[int]]
     about: str
     name: InstrumentedAttribute[str] | None = None
+
+    @property
+    def values(self) -> EncryptedColumn:
+        """The column itself: to the type checker, an attribute of a class is the value of a row."""
+        return self[0]
 
 
 places = (
@@ -51,7 +59,7 @@ class EncryptedValue(msgspec.Struct, frozen=True):
     data: bytes
 
 
-def _name_of(column: InstrumentedAttribute[bytes | None] | InstrumentedAttribute[bytes]) -> ColumnElement[bytes]:
+def _name_of(column: EncryptedColumn) -> ColumnElement[bytes]:
     return func.substr(column, _AT, _BYTES, type_=LargeBinary)
 
 
@@ -59,9 +67,9 @@ def count_by_key(connection: ReadConnection) -> dict[str, int]:
     """Count the values of each key, by its name; reads all of them."""
     found: dict[str, int] = {}
     for place in places:
-        name = _name_of(place.column)
+        name = _name_of(place.values)
         for key, count in connection.execute(
-            select(name, func.count()).where(place.column.is_not(None)).group_by(name)
+            select(name, func.count()).where(place.values.is_not(None)).group_by(name)
         ):
             found[key.hex()] = found.get(key.hex(), 0) + count
     return found
@@ -91,7 +99,7 @@ def lock(
 
     It waits for none, since their writers lock more rows in an order of their own.
     """
-    columns = [*place.keys, *([place.name] if place.name is not None else []), place.column.label("data")]
+    columns = [*place.keys, *([place.name] if place.name is not None else []), place.values.label("data")]
     rows = connection.execute(
         select(*columns)
         .where(*_of_keys(place, names, after), tuple_(*place.keys) <= last)
@@ -104,14 +112,14 @@ def lock(
 
 
 def _of_keys(place: Place, names: Collection[bytes], after: Position) -> list[ColumnElement[bool]]:
-    wanted = [place.column.is_not(None), _name_of(place.column).in_(names)]
+    wanted = [place.values.is_not(None), _name_of(place.values).in_(names)]
     return [*wanted, tuple_(*place.keys) > after] if after else wanted
 
 
 def replace(connection: WriteConnection, place: Place, values: Sequence[EncryptedValue]) -> None:
     """Store values in place of those of locked rows."""
     keys = [key == bindparam(f"key_{number}") for number, key in enumerate(place.keys)]
-    statement = update(place.column.class_).where(*keys).values({place.column.key: bindparam("data")})
+    statement = update(place.values.class_).where(*keys).values({place.values.key: bindparam("data")})
     rows = [
         {f"key_{number}": part for number, part in enumerate(value.position)} | {"data": value.data} for value in values
     ]

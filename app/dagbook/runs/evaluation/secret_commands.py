@@ -33,7 +33,7 @@ async def read_from_command(command: SecretCommand, key: str, environ: Mapping[s
     """Return what the command prints for a key, without one final line feed; raises SecretError."""
     if refusal := command.refusal_of_key(key):
         raise SecretError(f"the key {refusal}")
-    env = {name: environ[name] for name in _INHERITED if name in environ} | command.env
+    env = {name: environ[name] for name in _INHERITED if name in environ} | dict(command.env)
     try:
         process = await asyncio.create_subprocess_exec(
             *command.arguments(key),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Float,
     Integer,
     and_,
@@ -35,7 +36,7 @@ from dagbook.json_values import Json
 
 QUARTER_SECONDS = 900
 _GOOD = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
-_SUCCEEDED = literal_column(str(int(RunStatus.SUCCEEDED)))
+_SUCCEEDED: ColumnElement[int] = literal_column(str(int(RunStatus.SUCCEEDED)))
 _FOR_PAST_TIMES = ("backfill", "recall")  # triggers of runs that tell nothing of how far the others are
 _QUARTER = QUARTER_SECONDS * 1000  # milliseconds
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
