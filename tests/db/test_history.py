@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict
-from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest, Summary
+from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest, SecretUse, Summary
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_rows import NewSummary
 from tests.db.rows import (
@@ -82,8 +82,9 @@ async def test_a_run_takes_everything_below_it_along(shared_database: Database) 
         add_chunk(connection, run_id, 0)
         add_request(connection, run_id)
         add(connection, Summary, run_id=run_id, attempt=1, position=0, text="# done")
+        add(connection, SecretUse, run_id=run_id, attempt=1, name="TOKEN", provider="env", key="T", version=None)
         run_sql(connection, "DELETE FROM runs")
-        for model in (RunAttempt, Node, RunEvent, RunRequest, LogChunk, Summary):
+        for model in (RunAttempt, Node, RunEvent, RunRequest, LogChunk, Summary, SecretUse):
             assert connection.scalar(select(func.count()).select_from(model)) == 0
 
     await rehearse(shared_database, work)

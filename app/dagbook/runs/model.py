@@ -16,7 +16,7 @@ from dagbook.engine.admission import Admission
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, ServerContext
-from dagbook.spec.model import Definition, Pair
+from dagbook.spec.model import Definition, Pair, Secret
 from dagbook.spec.params import names
 from dagbook.spec.params.param_text import GivenParams
 
@@ -272,6 +272,13 @@ class AttemptOrigin(msgspec.Struct, frozen=True, kw_only=True):
     other_namespace: bool = False  # their process numbers are not valid in this PID namespace
 
 
+class SecretUse(msgspec.Struct, frozen=True):
+    """A secret that an attempt has, and its version if the provider has any."""
+
+    secret: Secret
+    version: int | None = None
+
+
 class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Run whose open attempt this server owns, under a fencing token; the defaults are those of a new run."""
 
@@ -288,6 +295,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     lineage: RunLineage | None = None  # of a sub-run
     # Masks the secrets of the inputs, and those in the outputs of sub-runs.
     masker: Masker = msgspec.field(default_factory=Masker)
+    uses: tuple[SecretUse, ...] = ()  # what the secrets of its inputs are, when they were resolved here
 
     @property
     def lineage_of_children(self) -> RunLineage:

@@ -234,6 +234,7 @@ class AttemptStarter:
             ),
             attempt=msgspec.structs.replace(opened, status=state.status, state=row_mapping.attempt_state(state)),
             inputs=inputs.inputs,
+            uses=inputs.uses,
             nodes=nodes,
             events=[event],
             audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),

@@ -7,7 +7,7 @@ from dagbook.db.models.audit import AuditEntry, AuditSeal, Change
 from dagbook.db.models.definition import Dag, DagRetention, DagRevision, Definition, Removal
 from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry, QueuePause, TotalPause
-from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
+from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag, SecretUse
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.models.service import Hold, Service, SshHostKey
 from dagbook.db.models.source import Source, SourceFile
@@ -62,6 +62,7 @@ __all__ = [
     "RunTag",
     "ScheduleMark",
     "ScheduleSlot",
+    "SecretUse",
     "Service",
     "Session",
     "Source",

@@ -210,6 +210,22 @@ class RunRequest(Base):
     handled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class SecretUse(Base):
+    """A secret that an attempt had: where it was asked for, and which version was given, if its provider has any."""
+
+    __tablename__ = "secret_uses"
+    __table_args__ = (Index("ix_secret_uses_key", "provider", "key", "version"),)
+
+    run_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    provider: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    version: Mapped[int | None]
+
+
 class RunTag(Base):
     """A tag that the DAG had when the run was created; ``created_at`` is the run's.
 

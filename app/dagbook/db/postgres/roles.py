@@ -49,6 +49,7 @@ WORKER: Grants = {
     "run_requests": "SELECT, INSERT, UPDATE",
     "run_tags": "SELECT, INSERT",
     "runs": "SELECT, INSERT, UPDATE",
+    "secret_uses": "INSERT",
     "services": "SELECT, INSERT, UPDATE",
     "ssh_host_keys": "SELECT",  # which a start moves to its file of known hosts
     "summaries": "SELECT, INSERT, UPDATE",

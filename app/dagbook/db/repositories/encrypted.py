@@ -30,9 +30,8 @@ class Place(NamedTuple):
     about: str
     name: InstrumentedAttribute[str] | None = None
 
-    @property
-    def values(self) -> EncryptedColumn:
-        """The column itself: to the type checker, an attribute of a class is the value of a row."""
+    def get(self) -> EncryptedColumn:
+        """Return the column; to the type checker, an attribute of that name is the value of a row."""
         return self[0]
 
 
@@ -67,9 +66,9 @@ def count_by_key(connection: ReadConnection) -> dict[str, int]:
     """Count the values of each key, by its name; reads all of them."""
     found: dict[str, int] = {}
     for place in places:
-        name = _name_of(place.values)
+        name = _name_of(place.get())
         for key, count in connection.execute(
-            select(name, func.count()).where(place.values.is_not(None)).group_by(name)
+            select(name, func.count()).where(place.get().is_not(None)).group_by(name)
         ):
             found[key.hex()] = found.get(key.hex(), 0) + count
     return found
@@ -99,7 +98,7 @@ def lock(
 
     It waits for none, since their writers lock more rows in an order of their own.
     """
-    columns = [*place.keys, *([place.name] if place.name is not None else []), place.values.label("data")]
+    columns = [*place.keys, *([place.name] if place.name is not None else []), place.get().label("data")]
     rows = connection.execute(
         select(*columns)
         .where(*_of_keys(place, names, after), tuple_(*place.keys) <= last)
@@ -112,14 +111,14 @@ def lock(
 
 
 def _of_keys(place: Place, names: Collection[bytes], after: Position) -> list[ColumnElement[bool]]:
-    wanted = [place.values.is_not(None), _name_of(place.values).in_(names)]
+    wanted = [place.get().is_not(None), _name_of(place.get()).in_(names)]
     return [*wanted, tuple_(*place.keys) > after] if after else wanted
 
 
 def replace(connection: WriteConnection, place: Place, values: Sequence[EncryptedValue]) -> None:
     """Store values in place of those of locked rows."""
     keys = [key == bindparam(f"key_{number}") for number, key in enumerate(place.keys)]
-    statement = update(place.values.class_).where(*keys).values({place.values.key: bindparam("data")})
+    statement = update(place.get().class_).where(*keys).values({place.get().key: bindparam("data")})
     rows = [
         {f"key_{number}": part for number, part in enumerate(value.position)} | {"data": value.data} for value in values
     ]

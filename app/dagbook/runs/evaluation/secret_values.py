@@ -19,7 +19,7 @@ import msgspec
 from dagbook.db.database import Database
 from dagbook.db.repositories.accounts import principals
 from dagbook.runs.evaluation.secret_commands import MAX_BYTES, MOST_ASKED, SecretError, read_from_command
-from dagbook.runs.model import ClaimedRun, PendingInputs, RunInputs
+from dagbook.runs.model import ClaimedRun, PendingInputs, RunInputs, SecretUse
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
 from dagbook.settings.secret_commands import SecretCommand
@@ -77,7 +77,7 @@ async def resolve_secrets(
 def _resolve(
     run: ClaimedRun, machine: HostEnvironment, answers: Mapping[str, bytes | SecretError]
 ) -> tuple[ClaimedRun, str]:
-    found, problems = [], []
+    found, uses, problems = [], [], []
     for secret in run.definition.dag.secrets:
         if secret.provider in machine.secret_sources.asked and secret.name not in answers:
             continue  # it is pending
@@ -85,10 +85,12 @@ def _resolve(
             found.append(Pair(secret.name, _read(secret, run.inputs, machine, answers.get(secret.name))))
         except SecretError as error:
             problems.append(f"secret {secret.name}: {error}")
+        else:
+            uses.append(SecretUse(secret))
     values = {pair.value for pair in found}
     hidden = tuple(value for value in dict.fromkeys(run.inputs.to_hide) if value not in values)
     inputs = msgspec.structs.replace(run.inputs, secrets=tuple(found), hidden=hidden)
-    return _with_inputs(run, inputs, machine), "; ".join(problems)
+    return msgspec.structs.replace(_with_inputs(run, inputs, machine), uses=tuple(uses)), "; ".join(problems)
 
 
 def _with_inputs(run: ClaimedRun, inputs: RunInputs, machine: HostEnvironment) -> ClaimedRun:

@@ -30,7 +30,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.runs.model import ClaimedRun, PendingInputs, RunRequest
 from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.row_mapping import evaluated_inputs, input_row
+from dagbook.runs.store.row_mapping import evaluated_inputs, input_row, secret_uses
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import param_text
 from dagbook.spec.params.param_text import GivenParams
@@ -64,6 +64,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         is_child=owned.lineage is not None,
         is_named=bool(start.run_id),
         inputs=inputs,
+        uses=secret_uses(owned),
         given=_as_given(request, owned, context) if request.evaluates else None,
         nodes=_node_rows(owned.key, dag),
         events=[row_mapping.accepted_event(owned.key, now, start.trigger, start.actor_label)],
@@ -125,6 +126,7 @@ def as_queued(new: T) -> T:
         audit=entry and replace(entry, after={**(entry.after or {}), "queue": new.queue}),
         run=replace(run, status=RunStatus.QUEUED, queued_at=run.queued_at or at),
         inputs=inputs,
+        uses=(),
         attempt=replace(new.attempt, status=RunStatus.QUEUED, owner=None, token=0, host=None),
         events=[replace(first, data=first.data | {"queue": new.queue})],
         entry=NewQueueEntry(

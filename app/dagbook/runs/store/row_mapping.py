@@ -8,7 +8,14 @@ from typing import Any
 
 import msgspec
 
-from dagbook.db.repositories.runs.run_rows import AttemptChange, EvaluatedInputs, InputRow, NewEvent, RunChange
+from dagbook.db.repositories.runs.run_rows import (
+    AttemptChange,
+    EvaluatedInputs,
+    InputRow,
+    NewEvent,
+    NewSecretUse,
+    RunChange,
+)
 from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeChange, NodeRow
 from dagbook.db.repositories.runs.search_index import error_text
 from dagbook.engine import event
@@ -194,6 +201,7 @@ _INPUT_COLUMNS = (
     *("pending", "run_as", "variables"),
 )
 _CALLS = ("current", "earlier")
+_LONGEST_KEY = 300  # characters in an index, whose rows PostgreSQL limits to 2,704 bytes
 _HIDDEN = MASK.decode()
 
 
@@ -230,7 +238,23 @@ def _hide_dotenv(inputs: RunInputs) -> RunInputs:
 def evaluated_inputs(run: ClaimedRun, encrypter: Encrypter) -> EvaluatedInputs:
     """Make the columns of inputs that were evaluated; raises EncryptionError."""
     inputs = input_row(run, encrypter)
-    return EvaluatedInputs(inputs, param_text.format_pairs(inputs.params))
+    return EvaluatedInputs(inputs, param_text.format_pairs(inputs.params), secret_uses(run))
+
+
+def secret_uses(run: ClaimedRun) -> list[NewSecretUse]:
+    """Make the rows of the secrets that an attempt begins with; none while its inputs are pending."""
+    rows = {
+        use.secret.name[:_LONGEST_KEY]: NewSecretUse(
+            run_id=run.key,
+            attempt=run.attempt,
+            name=use.secret.name[:_LONGEST_KEY],
+            provider=use.secret.provider,
+            key=use.secret.key[:_LONGEST_KEY],
+            version=use.version,
+        )
+        for use in (() if run.inputs.pending else run.uses)
+    }
+    return list(rows.values())
 
 
 def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:

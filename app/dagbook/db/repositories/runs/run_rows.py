@@ -88,11 +88,23 @@ class InputRow(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes | None = None
 
 
+class NewSecretUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret that an attempt begins with."""
+
+    run_id: int
+    attempt: int
+    name: str
+    provider: str
+    key: str
+    version: int | None
+
+
 class EvaluatedInputs(msgspec.Struct, frozen=True):
-    """The evaluated inputs of a run, and the text of its params."""
+    """The evaluated inputs of a run, the text of its params, and the secrets in them."""
 
     inputs: InputRow
     params_text: str
+    uses: Sequence[NewSecretUse] = ()
 
 
 class ParamsChange(msgspec.Struct, frozen=True, kw_only=True):

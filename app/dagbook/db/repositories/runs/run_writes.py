@@ -18,7 +18,7 @@ from dagbook.db.models.alert import AlertRule
 from dagbook.db.models.definition import Removal
 from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry
-from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest, SecretUse
 from dagbook.db.models.trigger import Trigger
 from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories import definitions
@@ -39,6 +39,7 @@ from dagbook.db.repositories.runs.run_rows import (
     NewNode,
     NewQueueEntry,
     NewRunRow,
+    NewSecretUse,
     NewSummary,
     ParamsChange,
     ReopenedRun,
@@ -110,7 +111,7 @@ _lock_queued = Prepared(
 _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
 _add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
-_add_entries = Prepared(insert(QueueEntry))
+_add_entries, _add_uses = Prepared(insert(QueueEntry)), Prepared(insert(SecretUse))
 _put_summary = insert_into(Summary)
 _put_summaries = Prepared(
     _put_summary.on_conflict_do_update(
@@ -178,6 +179,7 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     run: NewRunRow | ReopenedRun
     attempt: NewAttemptRow
     inputs: InputRow
+    uses: Sequence[NewSecretUse] = ()
     nodes: Sequence[NewNode | NodeRow]
     events: Sequence[NewEvent]
     audit: NewAuditEntry | None = None  # the audit entry, if a user started it
@@ -357,6 +359,7 @@ def _set_inputs(connection: WriteConnection, evaluated: Sequence[EvaluatedInputs
     _update_params.execute_many(connection, changes)
     search_index.update_params(connection, {row.run_id: row.params for row in inputs})
     _update_inputs.execute_many(connection, inputs)
+    _add_uses.execute_many(connection, [use for each in evaluated for use in each.uses])
 
 
 def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int, FinishedRun]:
@@ -383,6 +386,7 @@ def _add_attempt_rows(connection: WriteConnection, new: Sequence[StartingRun]) -
     _add_attempts.execute_many(connection, [each.attempt for each in new])
     _add_nodes.execute_many(connection, [node for each in new for node in each.nodes])
     _add_entries.execute_many(connection, [each.entry for each in new if each.entry is not None])
+    _add_uses.execute_many(connection, [use for each in new for use in each.uses])
 
 
 def add_events(connection: WriteConnection, events: Sequence[NewEvent]) -> None:
