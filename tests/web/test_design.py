@@ -16,7 +16,7 @@ _QUICK, _ALL = [1440], list(design.WIDTHS)
 
 @pytest.mark.parametrize(
     ("names", "widths"),
-    [(_SOME, _QUICK), pytest.param(tuple(PAGES), _ALL, marks=pytest.mark.full)],
+    [(_SOME, _QUICK), pytest.param(tuple(PAGES), _ALL, marks=(pytest.mark.full, pytest.mark.timeout(600)))],
     ids=["some", "all"],
 )
 async def test_pages_keep_the_bars_of_the_design(

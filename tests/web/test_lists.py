@@ -42,8 +42,8 @@ async def test_a_filter_is_written_with_suggestions_by_keys_alone_and_is_the_lin
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await expect(_offers(page)).to_have_count(0)
-    await page.keyboard.type("et")
-    await page.wait_for_url(re.compile(r"/dag-runs\?q=status%3Afailed\+et$"))
+    await page.keyboard.type("etl")
+    await page.wait_for_url(re.compile(r"/dag-runs\?q=status%3Afailed\+etl$"))
     rows = page.get_by_role("row").filter(has=page.get_by_role("cell"))
     await expect(rows.first).to_contain_text("etl")
     assert [await row.inner_text() for row in await rows.all() if "failed" not in await row.inner_text()] == []

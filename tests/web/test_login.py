@@ -88,6 +88,7 @@ async def test_who_logs_out_is_asked_to_log_in_again(browser: Browser, site: Sit
         page = await visitor.open("/login")
         await _enter(page, "viewer", PASSWORD)
         await page.get_by_role("button", name="Log out").click()
+        await page.wait_for_url(re.compile("/login"))
         await expect(page.get_by_role("button", name="Log in")).to_be_visible()
         assert await page.evaluate("localStorage.length") == 0
         await page.goto(f"{site.address}/dags")

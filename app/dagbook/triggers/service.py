@@ -20,7 +20,7 @@ from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.triggers import events, looks, triggers
 from dagbook.db.repositories.triggers.triggers import ListedTrigger, NewTrigger, TriggerRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, NotFoundError
-from dagbook.identifiers import check_queue, shorten
+from dagbook.identifiers import check_queue, is_name, shorten
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.telemetry.metrics import RunMetrics
 from dagbook.triggers import requests, schemes
@@ -79,7 +79,7 @@ class Triggers:
 
     async def require_dag(self, file_name: str) -> DagRow:
         """Return the DAG that a trigger is to start; raises NotFoundError."""
-        row = await self._database.read_inline(dags.get, file_name)
+        row = await self._database.read_inline(dags.get, file_name) if is_name(file_name) else None
         if row is None:
             raise NotFoundError(f"dag: there is no DAG named {shorten(file_name)}")
         return row

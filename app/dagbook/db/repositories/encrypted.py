@@ -67,9 +67,7 @@ def count_by_key(connection: ReadConnection) -> dict[str, int]:
     found: dict[str, int] = {}
     for place in places:
         name = _name_of(place.get())
-        for key, count in connection.execute(
-            select(name, func.count()).where(place.get().is_not(None)).group_by(name)
-        ):
+        for key, count in connection.execute(select(name, func.count()).where(place.get().is_not(None)).group_by(name)):
             found[key.hex()] = found.get(key.hex(), 0) + count
     return found
 
@@ -98,9 +96,9 @@ def lock(
 
     It waits for none, since their writers lock more rows in an order of their own.
     """
-    columns = [*place.keys, *([place.name] if place.name is not None else []), place.get().label("data")]
+    named = () if place.name is None else (place.name,)
     rows = connection.execute(
-        select(*columns)
+        select(place.get().label("data"), *place.keys, *named)
         .where(*_of_keys(place, names, after), tuple_(*place.keys) <= last)
         .with_for_update(skip_locked=True)
     ).mappings()
@@ -111,7 +109,7 @@ def lock(
 
 
 def _of_keys(place: Place, names: Collection[bytes], after: Position) -> list[ColumnElement[bool]]:
-    wanted = [place.get().is_not(None), _name_of(place.get()).in_(names)]
+    wanted: list[ColumnElement[bool]] = [place.get().is_not(None), _name_of(place.get()).in_(names)]
     return [*wanted, tuple_(*place.keys) > after] if after else wanted
 
 
