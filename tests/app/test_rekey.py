@@ -181,12 +181,12 @@ async def _keep_on(server: Server, time: int) -> None:
     last = await database.read(encrypted.find_last, place, old, (), 2)
     if not last:
         return
-    await database.write(work._replace, place, [OLD_NAME], (), last)
+    await database.write(work._replace, place, old, (), last)
 
     def fail(connection: Any) -> None:
         after = encrypted.find_last(connection, place, old, (), 2)
         if after:
-            work._replace(connection, place, [OLD_NAME], (), after)
+            work._replace(connection, place, old, (), after)
         raise InterruptedError
 
     with pytest.raises(InterruptedError):

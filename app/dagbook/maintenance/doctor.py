@@ -71,15 +71,12 @@ class Doctor:
 
     def _examine(self, connection: ReadConnection, options: Examination) -> Report:
         now = self._now()
+        values, seals = encrypted.count_by_key(connection), encrypted.count_seals_by_key(connection)
+        names = dict.fromkeys((*self._find_keys(), *sorted(values), *sorted(seals)))
         return Report(
             at=now,
             findings=find_broken(connection, now, self._grace, self._events_kept),
             damage=find_damage(connection, quick=options.quick) if options.damage else None,
             storage=measure(connection),
-            keys=self._count_keys(connection),
+            keys=[KeyUse(name, values.get(name, 0), seals.get(name, 0)) for name in names],
         )
-
-    def _count_keys(self, connection: ReadConnection) -> list[KeyUse]:
-        values, seals = encrypted.count_by_key(connection), encrypted.count_seals_by_key(connection)
-        names = dict.fromkeys((*self._find_keys(), *sorted(values), *sorted(seals)))
-        return [KeyUse(name, values.get(name, 0), seals.get(name, 0)) for name in names]

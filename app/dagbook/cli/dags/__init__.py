@@ -1,3 +1,3 @@
 """Commands of definitions: files checked and rewritten, stored DAGs, and their sources."""
 
-__all__ = ["files", "params"]
+__all__ = ["crontab", "files", "params"]

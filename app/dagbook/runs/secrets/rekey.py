@@ -47,25 +47,25 @@ class Rekeying:
             await self._database.write(lambda connection: audit.add(connection, entry))
             own = self._encrypter.name
             previous = [name for name in self._encrypter.names if name != own]
+            names = [bytes.fromhex(name) for name in previous]
             ends, done = time.monotonic() + seconds, 0
             for place in encrypted.places if previous else ():
                 after: Position = ()
-                while time.monotonic() < ends and (last := await self._find_last(place, previous, after)):
-                    done += await self._database.write(self._replace, place, previous, after, last)
+                while time.monotonic() < ends:
+                    last = await self._database.read(encrypted.find_last, place, names, after, _ROWS)
+                    if not last:
+                        break
+                    done += await self._database.write(self._replace, place, names, after, last)
                     after = last
             found = await self._database.read(encrypted.count_by_key)
             left = sum(found.get(name, 0) for name in previous)
             unknown = {name: count for name, count in sorted(found.items()) if name not in (own, *previous)}
             return Rekeyed(done, left, unknown)
 
-    async def _find_last(self, place: Place, previous: list[str], after: Position) -> Position:
-        names = [bytes.fromhex(name) for name in previous]
-        return await self._database.read(encrypted.find_last, place, names, after, _ROWS)
-
     def _replace(
-        self, connection: WriteConnection, place: Place, previous: list[str], after: Position, last: Position
+        self, connection: WriteConnection, place: Place, names: list[bytes], after: Position, last: Position
     ) -> int:
-        values = encrypted.lock(connection, place, [bytes.fromhex(name) for name in previous], after, last)
+        values = encrypted.lock(connection, place, names, after, last)
         renewed = list(self._encrypt_again(values))
         encrypted.replace(connection, place, renewed)
         return len(renewed)

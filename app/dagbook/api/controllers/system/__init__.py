@@ -1,3 +1,3 @@
 """The server and its database: health, metrics, events, audit and maintenance."""
 
-__all__ = ["audit", "doctor", "events", "hold", "monitoring", "overview", "secrets", "services"]
+__all__ = ["audit", "doctor", "events", "hold", "monitoring", "overview", "pause", "secrets", "services"]
