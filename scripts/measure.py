@@ -54,7 +54,8 @@ LIMITS = {
     # 3 for the last outputs and for queries as checks.
     # 5 for steps of SQL (options, statements, rows, two engines).
     # 4 for keys that can be rotated (rows, their encryption with another key, controller, command).
-    "modules": Limit(584, goal=400),
+    # 1 for Vault.
+    "modules": Limit(585, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -90,7 +91,8 @@ LIMITS = {
     # + 681: steps of SQL (statements and values 145, rows 90, PostgreSQL 245, SQLite 90, the format 45).
     # + 380: keys that can be rotated (encryption 140, rows 125, API, doctor and command 115).
     # + 71: which attempt had which secret.
-    "lines": Limit(96_265, goal=67_000),
+    # + 298: secrets of Vault (the client 245, settings 40).
+    "lines": Limit(96_563, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -23,6 +23,8 @@ from dagbook.telemetry.metrics import RunMetrics
 from dagbook.unix import unix_accounts
 from dagbook.unix.unix_accounts import AccountError
 
+VAULT = "vault"  # a provider of secrets
+
 
 class ServerIdentity(ServiceProcess, frozen=True, kw_only=True):
     """Unique identity of a server process."""
@@ -38,6 +40,28 @@ class ServerIdentity(ServiceProcess, frozen=True, kw_only=True):
         return ServiceRow(**msgspec.structs.asdict(self), started_at=at, heartbeat_at=at, lease_until=lease_until)
 
 
+class VaultAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Where secrets of the provider ``vault`` are, and how this server logs in; each a setting ``vault_…``."""
+
+    address: str
+    namespace: str = ""
+    token: str = ""
+    token_path: Path | None = None
+    role_id: str = ""
+    secret_id: str = ""
+    kubernetes_role: str = ""
+    kubernetes_token_path: Path | None = None
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> VaultAccess | None:
+        """Return what the settings say; None without an address."""
+        values = {name: getattr(settings, f"vault_{name}") for name in cls.__struct_fields__}
+        return cls(**values) if settings.vault_address else None
+
+
 class SecretSources(msgspec.Struct, frozen=True, kw_only=True):
     """What the providers of secrets may read of this machine.
 
@@ -49,11 +73,12 @@ class SecretSources(msgspec.Struct, frozen=True, kw_only=True):
     directories: tuple[Path, ...] | None = None
     own_files: tuple[Path, ...] = ()
     commands: tuple[SecretCommand, ...] = ()
+    vault: VaultAccess | None = None
 
     @property
     def asked(self) -> frozenset[str]:
         """The providers that are asked outside of this process, hence only after the run is stored."""
-        return frozenset(command.name for command in self.commands)
+        return frozenset([*(command.name for command in self.commands), *([VAULT] if self.vault else [])])
 
 
 class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +113,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
                 directories=settings.secret_file_dirs or None,
                 own_files=settings.credential_files,
                 commands=settings.secret_commands,
+                vault=VaultAccess.of(settings),
             ),
             credentials=credential_values(environ),
             egress=Egress(settings.egress_deny),

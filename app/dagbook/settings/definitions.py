@@ -190,6 +190,18 @@ class Settings:  # noqa: PLW1641 - some values are no keys
         "Directories below which secrets may read files; empty allows all.", since="0.2.0")
     secret_commands = Setting(SECRET_COMMANDS, "",
         "Programs that print the values of secrets, by the name of the provider; see Secrets.", since="0.2.0")
+    vault_address = Setting(URL, "", "URL of a Vault or OpenBao with values of secrets; see Secrets.", since="0.2.0")
+    vault_namespace = Setting(TEXT, "", "Namespace of Vault.", since="0.2.0")
+    vault_token = Setting(SECRET, "", "Token for Vault.", since="0.2.0")
+    vault_token_path = Setting(FILE, "", "File with the token for Vault, which an agent renews.", since="0.2.0")
+    vault_role_id = Setting(TEXT, "", "Role id for a login at Vault by AppRole.", since="0.2.0")
+    vault_secret_id = Setting(SECRET, "", "Secret id of that role.", since="0.2.0")
+    vault_kubernetes_role = Setting(TEXT, "", "Role for a login at Vault as a pod of Kubernetes.", since="0.2.0")
+    vault_kubernetes_token_path = Setting(FILE, "/var/run/secrets/kubernetes.io/serviceaccount/token",
+        "File with the token of the pod's service account.", since="0.2.0")
+    vault_ca_file = Setting(FILE, "", "Certificates of the authorities that sign Vault's, in PEM.", since="0.2.0")
+    vault_client_cert = Setting(FILE, "", "Client certificate for Vault, in PEM.", since="0.2.0")
+    vault_client_key = Setting(FILE, "", "Private key of that certificate, in PEM.", since="0.2.0")
     max_body_bytes = Setting(integer(1024, 2**40), "4194304", "Maximum size of a request body.")
     log_limit_bytes = Setting(integer(1024, 2**50), "1073741824",
         "Maximum stored output of one step, for each of stdout and stderr.")

@@ -80,7 +80,15 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
         values[setting.name] = _parse(setting, given[setting.name])
     origins = {setting.name: given[setting.name].origin for setting in TABLE}
     of_sources = (source.credentials for source in values["sources"])
-    own_files = (file, home / KEY_FILE, values["tls_key_file"], *(value.file for value in given.values()), *of_sources)
+    of_vault = (values[f"vault_{name}"] for name in ("token_path", "kubernetes_token_path", "client_key"))
+    own_files = (
+        file,
+        home / KEY_FILE,
+        values["tls_key_file"],
+        *of_vault,
+        *(value.file for value in given.values()),
+        *of_sources,
+    )
     return Settings(
         {
             **values,

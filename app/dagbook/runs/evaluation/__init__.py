@@ -11,4 +11,5 @@ __all__ = [
     "secret_commands",
     "secret_values",
     "sub_run_plan",
+    "vault",
 ]

@@ -19,37 +19,42 @@ import msgspec
 from dagbook.db.database import Database
 from dagbook.db.repositories.accounts import principals
 from dagbook.runs.evaluation.secret_commands import MAX_BYTES, MOST_ASKED, SecretError, read_from_command
+from dagbook.runs.evaluation.vault import Answer, Vault
 from dagbook.runs.model import ClaimedRun, PendingInputs, RunInputs, SecretUse
 from dagbook.runs.secrets.masking import Masker
-from dagbook.runs.server_context import HostEnvironment, SecretSources
+from dagbook.runs.server_context import VAULT, HostEnvironment, SecretSources
 from dagbook.settings.secret_commands import SecretCommand
 from dagbook.spec.model import Pair, Secret
 from dagbook.unix.unix_accounts import AccountError, read_regular_file
 
 
 class AskedProviders:
-    """The providers that this process asks outside of it: the commands of the settings."""
+    """The providers that this process asks outside of it: the commands of the settings, and Vault."""
 
     def __init__(self, database: Database, machine: HostEnvironment) -> None:
         self._database = database
         self._environ = machine.environ
         self._commands = {command.name: command for command in machine.secret_sources.commands}
         self._free = asyncio.Semaphore(MOST_ASKED)
+        vault = machine.secret_sources.vault
+        self._vault = None if vault is None else Vault(vault, machine.egress)
 
-    async def read(self, run: ClaimedRun, secret: Secret) -> bytes | SecretError:
+    async def read(self, run: ClaimedRun, secret: Secret) -> Answer | SecretError:
         """Return the value of a secret, or why there is none."""
         try:
+            if secret.provider == VAULT and self._vault is not None:
+                return await self._vault.read(secret)
             return await self._run_command(self._commands[secret.provider], run, secret.key)
         except SecretError as error:
             return error
 
-    async def _run_command(self, command: SecretCommand, run: ClaimedRun, key: str) -> bytes:
+    async def _run_command(self, command: SecretCommand, run: ClaimedRun, key: str) -> Answer:
         if not command.is_for_all:
             dag = await self._database.read(lambda connection: principals.find_stored_dag(connection, run.key))
             if dag is None or not command.may_ask(dag):
                 raise SecretError(f"the setting secret_commands does not let this DAG ask {command.name!r}")
         async with self._free:
-            return await read_from_command(command, key, self._environ)
+            return Answer(await read_from_command(command, key, self._environ))
 
 
 async def resolve_secrets(
@@ -64,7 +69,7 @@ async def resolve_secrets(
     if not dag.secrets:
         return (_with_inputs(run, inputs, machine) if inputs.hidden or machine.credentials else run), ""
     asked = [secret for secret in dag.secrets if secret.provider in machine.secret_sources.asked]
-    answers: dict[str, bytes | SecretError] = {}
+    answers: dict[str, Answer | SecretError] = {}
     if providers is not None:
         found = await asyncio.gather(*(providers.read(run, secret) for secret in asked))
         answers = dict(zip((secret.name for secret in asked), found, strict=True))
@@ -75,18 +80,19 @@ async def resolve_secrets(
 
 
 def _resolve(
-    run: ClaimedRun, machine: HostEnvironment, answers: Mapping[str, bytes | SecretError]
+    run: ClaimedRun, machine: HostEnvironment, answers: Mapping[str, Answer | SecretError]
 ) -> tuple[ClaimedRun, str]:
     found, uses, problems = [], [], []
     for secret in run.definition.dag.secrets:
         if secret.provider in machine.secret_sources.asked and secret.name not in answers:
             continue  # it is pending
+        answer = answers.get(secret.name)
         try:
-            found.append(Pair(secret.name, _read(secret, run.inputs, machine, answers.get(secret.name))))
+            found.append(Pair(secret.name, _read(secret, run.inputs, machine, answer)))
         except SecretError as error:
             problems.append(f"secret {secret.name}: {error}")
         else:
-            uses.append(SecretUse(secret))
+            uses.append(SecretUse(secret, answer.version if isinstance(answer, Answer) else None))
     values = {pair.value for pair in found}
     hidden = tuple(value for value in dict.fromkeys(run.inputs.to_hide) if value not in values)
     inputs = msgspec.structs.replace(run.inputs, secrets=tuple(found), hidden=hidden)
@@ -97,12 +103,12 @@ def _with_inputs(run: ClaimedRun, inputs: RunInputs, machine: HostEnvironment) -
     return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide, machine.credentials))
 
 
-def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment, answer: bytes | SecretError | None) -> str:
+def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment, answer: Answer | SecretError | None) -> str:
     if isinstance(answer, SecretError):
         raise answer
     match secret.provider:
         case _ if answer is not None:
-            value = _decode(answer, f"what the provider {secret.provider!r} gave")
+            value = _decode(answer.value, f"what the provider {secret.provider!r} gave")
         case "env":
             value = _read_env(secret, inputs, machine)
         case "file":

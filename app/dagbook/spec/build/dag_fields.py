@@ -84,9 +84,9 @@ MAIL = ObjectSchema(
 SECRET = ObjectSchema(
     "secret",
     Key("name", text, "TOKEN", "The variable that gets the value.", values=FILLED),
-    Key("provider", text, "env", "Where the value is: env, file, or a command of the server.", values=FILLED),
-    Key("key", text, "REPORT_TOKEN", "The variable or file that holds it, or the key of the command.", values=FILLED),
-    Key("options", exact_text_map, {"version": "2"}, "Options of the provider; env, file and commands have none."),
+    Key("provider", text, "env", "Where the value is: env, file, vault, or a command.", values=FILLED),
+    Key("key", text, "REPORT_TOKEN", "The variable, file, path in Vault, or key of the command.", values=FILLED),
+    Key("options", exact_text_map, {"version": "2"}, "Options of vault: field and version; other providers have none."),
     model=Secret,
     required=("name", "provider", "key"),
 )
