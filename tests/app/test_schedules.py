@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -558,6 +559,50 @@ async def test_all_missed_starts_are_caught_up_in_order(clockwork: Clockwork) ->
     assert [run["statusLabel"] for run in await clockwork.runs()] == ["succeeded"] * 6
     of_slots = [slot["dagRunId"] for slot in await clockwork.slots()]
     assert of_slots == [run["dagRunId"] for run in await clockwork.runs()]
+
+
+@pytest.mark.parametrize("limits", ["", "queue: shared\nmaxActiveRuns: 2\n"])
+async def test_a_live_start_is_not_lost_to_caught_up_runs_and_goes_into_their_queue(
+    clockwork: Clockwork, limits: str
+) -> None:
+    """They hold the limit of the DAG, alone; a live run that holds it still skips the start."""
+    await clockwork.another().tick(clockwork.minute(-9))
+    await clockwork.store(f"{EVERY_MINUTE}{limits}{LONG}")
+    await _set(clockwork, "all", catchupWindowSec=60)
+    await clockwork.another().tick(clockwork.minute(0))
+    for run in (await clockwork.runs())[: 2 if limits else 1]:
+        await clockwork.dagbook.running(run["dagRunId"], "a")
+    await clockwork.tick(1)
+    assert await clockwork.outcomes() == ["queued"] * 3
+    assert (await clockwork.slots())[-1].get("madeUp") is not True
+
+
+async def test_a_run_knows_its_scheduled_time_in_the_zone_of_its_schedule(clockwork: Clockwork) -> None:
+    """A retry and a new run from it keep it, and a sub-run has it; a start by hand has none."""
+    due = clockwork.minute(0).astimezone(ZoneInfo("Asia/Tokyo"))
+    await clockwork.store("steps: [{name: b, command: 'echo $1 $DAG_RUN_SCHEDULED_AT'}]", f"{clockwork.name}-b")
+    steps = (
+        "steps:\n  - {name: a, command: 'echo at $DAG_RUN_SCHEDULED_AT'}\n"
+        f"  - {{name: call, call: {clockwork.name}-b, params: '${{DAG_RUN_SCHEDULED_AT}}'}}\n"
+    )
+    await clockwork.store(f"schedule: 'CRON_TZ=Asia/Tokyo {due.minute} {due.hour} * * *'\n{steps}")
+    await clockwork.tick(0)
+    (run_id,) = [run["dagRunId"] for run in await clockwork.runs()]
+    ended = await clockwork.dagbook.finished(run_id)
+    text = due.strftime("%Y-%m-%dT%H:%M:00+09:00")
+    assert ended.details["scheduledAt"] == _text(clockwork.minute(0))
+    assert await ended.log("a") == f"at {text}"
+    (below,) = ended.nodes["call"]["subRuns"]
+    sub = f"/dag-runs/{clockwork.name}/{run_id}/sub-dag-runs/{below['dagRunId']}/steps/b/log"
+    assert (await clockwork.client.get(sub)).json()["content"].split() == [text, text]
+    for path, body in (("retry", {"dagRunId": run_id, "stepName": "a"}), ("reschedule", {})):
+        answer = await clockwork.client.post(f"/dag-runs/{clockwork.name}/{run_id}/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        again = await clockwork.dagbook.finished(answer.json()["dagRunId"] if answer.text else run_id)
+        assert (again.details["scheduledAt"], await again.log("a")) == (ended.details["scheduledAt"], f"at {text}")
+    by_hand = await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
+    ended = await clockwork.dagbook.finished(by_hand.json()["dagRunId"])
+    assert ("scheduledAt" in ended.details, await ended.log("a")) == (False, "at")
 
 
 async def test_starts_before_the_catchup_window_stay_missed(clockwork: Clockwork) -> None:

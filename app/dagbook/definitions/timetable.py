@@ -110,6 +110,11 @@ def minutes_of(entries: Sequence[CronEntry], after: datetime, until: datetime, z
     return list(dict.fromkeys(minute for minute, _, _ in takewhile(lambda firing: firing[0] <= until, found)))
 
 
+def zone_at(entries: Iterable[CronEntry], minute: datetime, zone: ZoneInfo) -> ZoneInfo:
+    """Return the zone of the first expression that fires in a minute, else that of the server."""
+    return next((entry.cron.zone or zone for entry in entries if entry.is_at(minute, zone)), zone)
+
+
 def newest(
     entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo, limit: int = 1
 ) -> list[datetime]:

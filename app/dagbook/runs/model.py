@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from dagbook.spec.model import Definition, Pair, Secret
 from dagbook.spec.params import names
 from dagbook.spec.params.param_text import GivenParams
 
+SCHEDULED_AT = "DAG_RUN_SCHEDULED_AT"  # the variable of a scheduled run: its minute, in the zone of the schedule
 OF_EVENT = 2  # the first variables of an event, its trigger and its id, which sub-runs have, too
 
 
@@ -43,11 +45,18 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     source_directory: str | None = None
     revision: int | None = None
     slot: Slot | None = None  # the minute of a schedule that it is started for
+    scheduled_at: datetime | None = None  # that minute in the zone of the schedule, for its variable
     event: str | None = None  # the event of a trigger that it is started for, whose id the run gets
     variables: tuple[Pair, ...] = ()  # those of the event
     despite_pause: bool = False  # whether it starts although everything is paused; for managers
     edits: bool = True  # False: the definition may forbid other params and a run id (DAG format 2.18)
     reads_sealed: bool = False  # whether it takes encrypted values over from another run
+
+    @property
+    def run_variables(self) -> tuple[Pair, ...]:
+        """The variables of the run: those of the event, and its scheduled time."""
+        at = self.scheduled_at
+        return self.variables if at is None else (*self.variables, Pair(SCHEDULED_AT, at.isoformat()))
 
     @property
     def actor_label(self) -> str | None:
@@ -162,11 +171,12 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def with_variables(self, variables: tuple[Pair, ...]) -> RunLocation:
-        """Return the location of a run with these variables of an event: its params, which a stranger sent, are data.
+        """Return the location of a run with these variables. The params of an event, which a stranger sent, are data.
 
         The setting does not count for it.
         """
-        evaluates = self.evaluate_caller_values and not variables
+        is_event = any(pair.name != SCHEDULED_AT for pair in variables)
+        evaluates = self.evaluate_caller_values and not is_event
         return msgspec.structs.replace(self, evaluate_caller_values=evaluates)
 
     def in_private_directory(self, spool: RunSpool) -> RunLocation:
@@ -228,7 +238,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
     pending: PendingInputs | None = None
     run_as: str | None = None  # the account that the DAG has; None for that of the server's settings
-    variables: tuple[Pair, ...] = ()  # of the event of a trigger, whose values are data
+    variables: tuple[Pair, ...] = ()  # of the event of a trigger, whose values are data; the scheduled time
 
     @property
     def to_hide(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.schedules import (
     FAILED,
     MISSED,
@@ -26,7 +25,7 @@ from dagbook.db.repositories.schedules import (
     SlotOutcome,
 )
 from dagbook.db.types import SlotResult
-from dagbook.definitions.timetable import ScheduledDag, Timetable
+from dagbook.definitions.timetable import ScheduledDag, Timetable, zone_at
 from dagbook.engine.admission import Pause
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError, MaxRunReachedError, UnavailableError
@@ -217,7 +216,8 @@ class Ticker:
         if state is None:
             return None  # the DAG was deleted meanwhile, or another server was faster
         dag_name = state.dag.dag_name
-        slot = msgspec.structs.replace(_slot(timed, firing), file_name=state.dag.file_name)
+        zone = zone_at(timed.timing.start, firing.minute, self._timetable.zone)
+        slot = msgspec.structs.replace(_slot(timed, firing), file_name=state.dag.file_name, zone=zone)
         match firing.kind:
             case schedules.STOP:
                 await self._timely.stop(slot, dag_name)
@@ -246,15 +246,14 @@ def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _
     dag = dags.get_by_key(connection, key.dag)
     if dag is None or (recheck and schedules.is_handled(connection, key)):
         return None
-    run = runs.get_latest(connection, dag.dag_name) if key.kind == schedules.START else None
+    run = schedules.get_newest_live(connection, dag.dag_name) if key.kind == schedules.START else None
     if run is None:
         return _DagState(dag, None)
-    starter = schedules.get_starter(connection, run.id)
-    own = starter is not None and (starter.dag, starter.kind) == (key.dag, key.kind)
+    own = (run.dag_id, run.kind) == (key.dag, key.kind)
     latest = Latest(
         running=run.status == RunStatus.RUNNING,
         succeeded=run.status == RunStatus.SUCCEEDED,
         started_at=started_at(run),
-        scheduled_for=starter.minute if starter is not None and own else None,
+        scheduled_for=run.minute if own else None,
     )
     return _DagState(dag, latest)

@@ -164,6 +164,7 @@ def run_details(
         trigger=or_unset(run.trigger),
         actor=or_unset(run.actor),
         attempt=or_unset(run.attempt),
+        scheduled_at=or_unset(run.scheduled_at and time_text(run.scheduled_at, zone)),
         restart_wait_sec=max(steps.dag.restart_wait_seconds, 0) or UNSET,
     )
 
@@ -295,6 +296,7 @@ def _blank_run(dag: Dag) -> RunRow:
         trigger="",
         actor=None,
         error=None,
+        scheduled_at=None,
     )
 
 

@@ -216,6 +216,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     trigger_event: EventOfRun | UnsetType = UNSET  # while the trigger exists and the caller sees its DAG
     began_from: str | UnsetType = UNSET  # the id of the run whose outputs are its DAG_LAST_OUTPUTS
     attempt: int | UnsetType = UNSET
+    scheduled_at: str | UnsetType = UNSET  # the minute of the schedule that it is for
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET
     params_list: list[str] | UnsetType = UNSET  # each as NAME=value; ``params`` does not tell where one ends

@@ -33,7 +33,8 @@ class Run(Base):
     """One execution of a DAG, with one or more attempts.
 
     ``params`` is a list of ``[name, value]`` pairs, ``params_text`` their text as given. ``root_id`` and ``parent_id``
-    are null for a root run. Ids are never reused, not even those of deleted runs.
+    are null for a root run. Ids are never reused, not even those of deleted runs. ``scheduled_at`` is the minute of a
+    schedule that the run, or the one that it was started from, was due at.
     """
 
     __tablename__ = "runs"
@@ -110,6 +111,7 @@ class Run(Base):
     stop_requested_by: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     max_active_runs: Mapped[int]
+    scheduled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class RunAttempt(Base):

@@ -13,7 +13,7 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories import audit, dags, schedules
 from dagbook.db.repositories.accounts import principals
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
@@ -112,13 +112,23 @@ class RunService:
         )
 
     async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
-        """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.
+        """Start the stored DAG of a row for its schedule; enqueue it for a worker, or behind runs that were made up.
 
         Raises SlotTakenError, and the errors of ``start_stored``.
         """
         request, loaded = await self._read_row(dag, start)
-        to_worker = self._context.queues.sends_to_worker(loaded.definition.dag.worker_selector)
-        return await (self._enqueue(request, loaded) if to_worker else self._start(request, loaded))
+        definition, queues = loaded.definition.dag, self._context.queues
+        if queues.sends_to_worker(definition.worker_selector):
+            return await self._enqueue(request, loaded)
+        try:
+            return await self._start(request, loaded)
+        except MaxRunReachedError:
+            most = definition.max_active_runs
+            if not queues.enabled or await self._database.read_inline(schedules.is_full, definition.name, most):
+                raise
+        # Only runs that were made up hold the limit: a live start is not lost to them, and is the next one.
+        start = msgspec.structs.replace(request.start, admission=Admission.UNLIMITED)
+        return await self._enqueue(msgspec.structs.replace(request, start=start), loaded)
 
     async def _read_text(self, spec: str, name: str, start: StartOptions) -> tuple[RunRequest, Loaded]:
         if not spec.strip():
@@ -182,9 +192,9 @@ class RunService:
                 reason = "contains a NUL character, which cannot be passed to a process; remove it"
                 raise BadRequestError(f"{field}: {reason}")
         key, dag = new_key(), definition.dag
-        location = self._run_location(key, request, start.source_directory, start.variables)
+        location = self._run_location(key, request, start.source_directory, start.run_variables)
         prepared = await prepare_inputs(dag, start.params, location)
-        inputs = msgspec.structs.replace(prepared, variables=start.variables)
+        inputs = msgspec.structs.replace(prepared, variables=start.run_variables)
         if inputs.pending and (problems := await check_params(definition, location, start.params)):
             raise BadRequestError(str(problems[0]))
         queue = start.queue or dag.queue or dag.name
@@ -231,13 +241,13 @@ class RunService:
             raise InvalidSpecError(loaded.problems)
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
-        sealed = source.run.sealed is not None
+        sealed, at = source.run.sealed is not None, source.run.scheduled_at
         request = RunRequest(
             spec=source.spec,
             base=source.base,
             file_name=source.run.file_name,
             run_as=source.inputs.run_as,
-            start=msgspec.structs.replace(start, revision=source.run.dag_revision, reads_sealed=sealed),
+            start=msgspec.structs.replace(start, revision=source.run.dag_revision, reads_sealed=sealed, scheduled_at=at),
             evaluates=False,
         )
         key, definition = new_key(), loaded.definition

@@ -197,6 +197,7 @@ def _run_row(request: RunRequest, owned: ClaimedRun, definition: DefinitionRow, 
         created_at=definition.created_at,
         queued_at=None,
         max_active_runs=dag.max_active_runs,
+        scheduled_at=request.start.scheduled_at,
     )
 
 

@@ -34,6 +34,7 @@ class NewRunRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     queued_at: datetime | None
     max_active_runs: int
+    scheduled_at: datetime | None = None
 
 
 class ImportedRunRow(NewRunRow, frozen=True, kw_only=True):
