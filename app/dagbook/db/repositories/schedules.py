@@ -110,7 +110,9 @@ _find_handled = select(*_SLOT_KEY).where(
 )
 _is_handled = select(literal(1)).where(*_IS_SLOT)
 # Runs that nothing was due for when they were created: caught up, or of a batch. A live start goes before them.
-_IS_LIVE = and_(ScheduleSlot.made_up.is_not(True), Run.trigger.not_in([literal_column(f"'{each}'") for each in MADE_UP]))
+_IS_LIVE = and_(
+    ScheduleSlot.made_up.is_not(True), Run.trigger.not_in([literal_column(f"'{each}'") for each in MADE_UP])
+)
 _with_slot = Run.__table__.outerjoin(ScheduleSlot.__table__, ScheduleSlot.run_id == Run.id)
 _get_newest_live = (
     select(*runs.summary, *_SLOT_KEY)

@@ -247,7 +247,9 @@ class RunService:
             base=source.base,
             file_name=source.run.file_name,
             run_as=source.inputs.run_as,
-            start=msgspec.structs.replace(start, revision=source.run.dag_revision, reads_sealed=sealed, scheduled_at=at),
+            start=msgspec.structs.replace(
+                start, revision=source.run.dag_revision, reads_sealed=sealed, scheduled_at=at
+            ),
             evaluates=False,
         )
         key, definition = new_key(), loaded.definition

@@ -50,17 +50,13 @@ class ScheduledRuns:
 
     async def start(self, slot: Slot, dag: DagRow) -> None:
         """Start a stored DAG, or queue the run at a limit; raises AppError and SlotTakenError."""
-        start = StartOptions(
-            trigger=TRIGGER, admission=Admission.SCHEDULE, slot=slot, scheduled_at=slot.scheduled_at
-        )
+        start = StartOptions(trigger=TRIGGER, admission=Admission.SCHEDULE, slot=slot, scheduled_at=slot.scheduled_at)
         await self._run_service.start_scheduled(dag, start)
 
     async def catch_up(self, slot: Slot) -> None:
         """Enqueue a missed start behind the queued runs; raises AppError and SlotTakenError."""
         dag = await self._run_service.get_dag(slot.file_name)
-        start = StartOptions(
-            trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot, scheduled_at=slot.scheduled_at
-        )
+        start = StartOptions(trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot, scheduled_at=slot.scheduled_at)
         await self._run_service.enqueue_stored(dag, start)
 
     async def stop(self, slot: Slot, dag_name: str) -> None:

@@ -3114,6 +3114,7 @@ export interface components {
             revision?: number;
             rootDAGRunId: string;
             rootDAGRunName: string;
+            scheduledAt?: string;
             startedAt: string;
             startedAtMillis?: number;
             status: components["schemas"]["RunStatus"];
