@@ -18,6 +18,7 @@ NODES = '[{"name": "east", "url": "http://east.example/api/v2", "auth": "token",
 RECORDS = {
     "remote_nodes": NODES,
     "sources": '[{"name": "team", "place": "/srv/dags", "hook_secret": "topsecret"}]',
+    "secret_commands": '{"op": {"argv": ["op"], "env": {"OP_TOKEN": "topsecret"}}}',
     "alert_channels": '[{"name": "ops", "type": "slack", "url": "https://host/topsecret"}]',
 }
 

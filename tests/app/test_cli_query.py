@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def test_without_a_name_the_ready_queries_are_listed(command: Command) -> None:
 @pytest.mark.parametrize("name", sorted(read_ready()))
 def test_a_ready_query_without_rows_passes(command: Command, name: str) -> None:
     assert command("query", name, "--since", "15m", "--fail-if-rows") == CommandResult(0, "no rows\n", "")
+
+
+def test_another_account_than_the_servers_is_refused(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if it were: the Python of a test's environment is often not there for another account.
+    monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    found = command("query", "idle-dags")
+    assert (found.status, "a step with run_as cannot have one" in found.err) == (1, True)
 
 
 def test_rows_are_printed_and_fail_a_check(command: Command, file: Callable[[str], Path]) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-
-import pytest
 
 from tests.mailserver import mail_server
 from tests.process.program import Program
@@ -41,15 +38,3 @@ async def test_rows_fail_the_step_and_are_in_its_mail(program: Program, tmp_path
         assert "bad1    failed" in program.api.log("found", "check")
         [mail] = await server.received(1)
         assert any(b"bad1    failed" in content for content in mail.attachments.values())
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may switch users here")
-@pytest.mark.parametrize("make_url", ["sqlite"], indirect=True)
-def test_a_step_under_another_account_is_refused(program: Program) -> None:
-    command = f"{PYTHON} -P -m dagbook query idle-dags --home {program.home}"
-    program.api.store("other", f"steps: [{{name: check, command: {command}}}]\n")
-    program.command("dag", "run-as", "other", "nobody")
-    run_id = program.api.client.post("/dags/other/start", json={}).json()["dagRunId"]
-    assert program.api.ended(run_id, name="other")["statusLabel"] == "failed"
-    said = program.api.log(run_id, "check", name="other", stream="stderr")
-    assert "a step with run_as cannot have one" in said

@@ -94,6 +94,7 @@ def _run(key: int, status: RunStatus, hours_ago: float, **values: Any) -> RunRow
     row = RunRow(
         id=key,
         root_id=None,
+        scheduled_at=None,
         dag_name="etl",
         run_id=f"r{key}",
         status=status,

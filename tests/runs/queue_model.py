@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -169,6 +171,7 @@ class QueuedRuns:
         self._database = database
         self._recorder = recorder
         self._known = known
+        self.context = SimpleNamespace(now=lambda: datetime.now(UTC))
 
     async def start_queued(self, keys: Sequence[int]) -> list[BaseException | None]:
         claims = await self._database.read(lambda connection: [self._claim(connection, key) for key in keys])

@@ -49,11 +49,11 @@ async def test_a_filter_is_written_with_suggestions_by_keys_alone_and_is_the_lin
     assert [await row.inner_text() for row in await rows.all() if "failed" not in await row.inner_text()] == []
     link = page.url
     await page.get_by_label("Status").select_option(label="any status")
-    await page.wait_for_url(re.compile(r"/dag-runs\?q=et$"))
+    await page.wait_for_url(re.compile(r"/dag-runs\?q=etl$"))
     await page.go_back()
-    await expect(_box(page)).to_have_value("status:failed et")
+    await expect(_box(page)).to_have_value("status:failed etl")
     await page.goto(link)
-    await expect(_box(page)).to_have_value("status:failed et")
+    await expect(_box(page)).to_have_value("status:failed etl")
     await expect(page.get_by_label("Status")).to_have_value("failed")
 
 

@@ -19,6 +19,7 @@ OWN_PROVIDERS = ("env", "file", "vault")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEY = re.compile(r"[A-Za-z0-9_./:@+=-]+")
+_Map = dict[str, Json]
 _EXAMPLE = '{"op": ["op", "read", "op://{key}"]}'
 
 
@@ -54,14 +55,16 @@ class SecretCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(raw: Raw, folder: Path) -> tuple[SecretCommand, ...]:
-    """Read a map of names, each with a map, or with a list that is its ``argv``."""
+    """Read a map of names, each with a map, or with a list that is its ``argv``; or a list of maps with names."""
     try:
-        given = msgspec.json.decode(text_of(raw) or "{}", type=dict[str, list[str] | dict[str, Json]])
+        given = msgspec.json.decode(text_of(raw) or "{}", type=dict[str, list[str] | dict[str, Json]] | list[_Map])
     except (ValueError, msgspec.DecodeError):
-        raise ValueError(f"write a map of names and commands such as {_EXAMPLE}") from None
-    maps = {name: {"argv": one} if isinstance(one, list) else one for name, one in given.items()}
-    entries = [{**one, "name": name} for name, one in maps.items()]
-    text = msgspec.json.encode(entries).decode()
+        hidden = f"{HIDDEN} stands for what is not shown; write the secret itself, in " if raw == HIDDEN else "write "
+        raise ValueError(f"{hidden}a map of names and commands such as {_EXAMPLE}") from None
+    if isinstance(given, dict):
+        maps = {name: {"argv": one} if isinstance(one, list) else one for name, one in given.items()}
+        given = [{**one, "name": name} for name, one in maps.items()]
+    text = msgspec.json.encode(given).decode()
     return read_named(text, "command", _EXAMPLE, partial(_command, folder=folder), is_shown=str.isprintable)
 
 
@@ -100,6 +103,7 @@ def _read_variables(raw: Raw, _folder: Path) -> dict[str, Hidden]:
 
 
 def display(commands: tuple[SecretCommand, ...]) -> Displayed:
+    """Return a list of maps with names, which can be read again."""
     shown: list[dict[str, str | float | list[str]]] = []
     for one in commands:
         shown.append({"name": one.name, "argv": list(one.argv), "keys": list(one.keys), "dags": list(one.dags)})

@@ -164,7 +164,7 @@ def run_details(
         trigger=or_unset(run.trigger),
         actor=or_unset(run.actor),
         attempt=or_unset(run.attempt),
-        scheduled_at=or_unset(run.scheduled_at and time_text(run.scheduled_at, zone)),
+        scheduled_at=time_text(run.scheduled_at, zone) if run.scheduled_at else UNSET,
         restart_wait_sec=max(steps.dag.restart_wait_seconds, 0) or UNSET,
     )
 

@@ -254,7 +254,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def scheduled_at(self) -> datetime | None:
         """Its minute in the zone of the schedule, if that is known."""
-        return self.zone and self.key.minute.astimezone(self.zone)
+        return None if self.zone is None else self.key.minute.astimezone(self.zone)
 
 
 class SlotOutcome(msgspec.Struct, frozen=True):
