@@ -33,8 +33,6 @@ from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
-from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, put
 from dagbook.db.types import CatchUp, OrderedJson, SlotResult, UtcDateTime
 from dagbook.engine.admission import EVERYTHING_PAUSED
@@ -53,9 +51,6 @@ SKIPPED: Final = "skipped"
 SUSPENDED: Final = "suspended"
 MISSED: Final = "missed"
 FAILED: Final = "failed"
-BACKFILL: Final = "backfill"
-RECALL: Final = "recall"
-MADE_UP = (BACKFILL, RECALL)  # triggers of runs
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
 _CHANGED = ("outcome", "reason", "run_id", "settled_at")
@@ -109,24 +104,6 @@ _find_handled = select(*_SLOT_KEY).where(
     ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
 )
 _is_handled = select(literal(1)).where(*_IS_SLOT)
-# Runs that nothing was due for when they were created: caught up, or of a batch. A live start goes before them.
-_IS_LIVE = and_(
-    ScheduleSlot.made_up.is_not(True), Run.trigger.not_in([literal_column(f"'{each}'") for each in MADE_UP])
-)
-_with_slot = Run.__table__.outerjoin(ScheduleSlot.__table__, ScheduleSlot.run_id == Run.id)
-_get_newest_live = (
-    select(*runs.summary, *_SLOT_KEY)
-    .select_from(_with_slot)
-    .where(Run.dag_name == bindparam("name"), Run.root_id.is_(None), _IS_LIVE)
-    .order_by(Run.created_at.desc(), Run.run_id.desc())
-    .limit(1)
-)
-_count_live = (
-    select(Run.status, func.count())
-    .select_from(_with_slot)
-    .where(Run.dag_name == bindparam("name"), IS_ACTIVE, _IS_LIVE)
-    .group_by(Run.status)
-)
 _find_restarting = (
     select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
     .where(_IS_RESTARTING)
@@ -213,14 +190,6 @@ class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
     catchup_window_seconds: int
     updated_at: datetime
     updated_by: str | None
-
-
-class NewestRun(RunRow, frozen=True, kw_only=True):
-    """A run, and the slot that it was started for, if it was for one."""
-
-    dag_id: int | None
-    kind: Kind | None
-    minute: datetime | None
 
 
 class SlotKey(msgspec.Struct, frozen=True, order=True):
@@ -312,18 +281,6 @@ def is_handled(connection: ReadConnection, key: SlotKey) -> bool:
         return False
     slot = {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute}
     return connection.execute(_is_handled, slot).first() is not None
-
-
-def get_newest_live(connection: ReadConnection, dag_name: str) -> NewestRun | None:
-    """Return the newest root run of a name that was not made up, with the slot that it was started for."""
-    return first_row(connection, NewestRun, _get_newest_live, name=dag_name)
-
-
-def is_full(connection: ReadConnection, dag_name: str, most: int) -> bool:
-    """Whether the live runs of a DAG are as many as it allows; with more than one of them, queued ones count."""
-    counts = {row[0]: row[1] for row in connection.execute(_count_live, {"name": dag_name})}
-    queued = counts.pop(RunStatus.QUEUED, 0)
-    return sum(counts.values()) + (queued if most > 1 else 0) >= max(most, 1)
 
 
 def complete(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:

@@ -13,10 +13,10 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dags, schedules
+from dagbook.db.repositories import audit, dags
 from dagbook.db.repositories.accounts import principals
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs import live_runs, runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
@@ -124,7 +124,7 @@ class RunService:
             return await self._start(request, loaded)
         except MaxRunReachedError:
             most = definition.max_active_runs
-            if not queues.enabled or await self._database.read_inline(schedules.is_full, definition.name, most):
+            if not queues.enabled or await self._database.read_inline(live_runs.is_full, definition.name, most):
                 raise
         # Only runs that were made up hold the limit: a live start is not lost to them, and is the next one.
         start = msgspec.structs.replace(request.start, admission=Admission.UNLIMITED)

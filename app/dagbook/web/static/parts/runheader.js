@@ -109,7 +109,8 @@ function Facts({ run, hasLastGood, hasTold }) {
       ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<${Event} of=${run.triggerEvent} /><//>`}
       ${run.beganFrom && html`<${Fact} name="Began">from the outputs of run <a title=${run.beganFrom}
         href=${href(pageOf({ name: run.name, runId: run.beganFrom }))}>${short(run.beganFrom)}</a><//>`}
-      ${instant(run.scheduledAt) && html`<${Fact} name="Scheduled for"><${Time} at=${run.scheduledAt} words=${false} /><//>`}
+      ${instant(run.scheduledAt) && html`<${Fact} name="Scheduled for">
+        <${Time} at=${run.scheduledAt} words=${false} /><//>`}
       ${(run.attempt ?? 0) > 1 && html`<${Fact} name="Attempt">${run.attempt}<//>`}
       ${run.revision && html`<${Fact} name="Revision">
         <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}

@@ -1,0 +1,56 @@
+"""Runs of a DAG beside those that are made up for times that have passed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import and_, bindparam, func, literal_column, select
+
+from dagbook.db.database import ReadConnection
+from dagbook.db.models.run import IS_ACTIVE, Run
+from dagbook.db.models.schedule import ScheduleSlot
+from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.db.statements import first_row
+from dagbook.engine.status import RunStatus
+from dagbook.spec.time.schedule import Kind
+
+_MADE_UP = ("backfill", "recall")  # triggers of runs for past times
+# Runs that nothing was due for when they were created: caught up, or of a batch. A live start goes before them.
+_IS_LIVE = and_(
+    ScheduleSlot.made_up.is_not(True), Run.trigger.not_in([literal_column(f"'{each}'") for each in _MADE_UP])
+)
+_with_slot = Run.__table__.outerjoin(ScheduleSlot.__table__, ScheduleSlot.run_id == Run.id)
+_get_newest_live = (
+    select(*runs.summary, ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
+    .select_from(_with_slot)
+    .where(Run.dag_name == bindparam("name"), Run.root_id.is_(None), _IS_LIVE)
+    .order_by(Run.created_at.desc(), Run.run_id.desc())
+    .limit(1)
+)
+_count_live = (
+    select(Run.status, func.count())
+    .select_from(_with_slot)
+    .where(Run.dag_name == bindparam("name"), IS_ACTIVE, _IS_LIVE)
+    .group_by(Run.status)
+)
+
+
+class NewestRun(RunRow, frozen=True, kw_only=True):
+    """A run, and the slot that it was started for, if it was for one."""
+
+    dag_id: int | None
+    kind: Kind | None
+    minute: datetime | None
+
+
+def get_newest_live(connection: ReadConnection, dag_name: str) -> NewestRun | None:
+    """Return the newest root run of a name that was not made up, with the slot that it was started for."""
+    return first_row(connection, NewestRun, _get_newest_live, name=dag_name)
+
+
+def is_full(connection: ReadConnection, dag_name: str, most: int) -> bool:
+    """Whether the live runs of a DAG are as many as it allows; with more than one of them, queued ones count."""
+    counts = {row[0]: row[1] for row in connection.execute(_count_live, {"name": dag_name})}
+    queued = counts.pop(RunStatus.QUEUED, 0)
+    return sum(counts.values()) + (queued if most > 1 else 0) >= max(most, 1)
