@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.process.load import measure_share
 from tests.web.browser import SETTLED, Visitor, visiting
 from tests.web.bundled import bundled_site
 from tests.web.conftest import Tell
@@ -146,6 +147,7 @@ async def test_a_page_is_light(visitor: Visitor, path: str, tell: Tell) -> None:
 @pytest.mark.parametrize("path", ["/", "/dag-runs/etl/latest", "/alerts"])
 async def test_a_page_paints_at_once_over_a_slow_line(browser: Browser, bundled: Site, path: str, tell: Tell) -> None:
     times: list[tuple[float, float]] = []
+    shares: list[float] = []
     for _ in range(3):
         async with visiting(browser, bundled.address, cookie=bundled.cookies["admin"]) as visitor:
             session = await visitor.context.new_cdp_session(visitor.page)
@@ -157,7 +159,9 @@ async def test_a_page_paints_at_once_over_a_slow_line(browser: Browser, bundled:
             await page.wait_for_function("() => window.content")
             paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
             times.append((await page.evaluate(paint) / 1000, await page.evaluate("window.content") / 1000))
+            shares.append(measure_share())
     first, content = median(each[0] for each in times), median(each[1] for each in times)
     tell(f"{path} at {ROUND_TRIP_MILLISECONDS} ms, cold: first paint {first:.2f} s, content {content:.2f} s (of 3)")
-    assert first <= FIRST_PAINT_SECONDS * ROOM
-    assert content <= CONTENT_SECONDS * ROOM
+    room = ROOM / median(shares)  # a busy machine draws later
+    assert first <= FIRST_PAINT_SECONDS * room
+    assert content <= CONTENT_SECONDS * room
