@@ -25,6 +25,7 @@ from dagbook.executors.ssh import connection
 from dagbook.runs.output.output_follower import Redirect
 from dagbook.unix import unix_accounts
 from dagbook.unix.unix_accounts import AccountError, files_as
+from tests.process.waiting import wait_for
 
 NAME = "nobody"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may switch users here")
@@ -149,7 +150,8 @@ def test_a_command_gets_its_variables_as_they_are(shared: Path) -> None:
 async def test_what_is_the_server_s_obeys_no_variable_of_the_definition(shared: Path, files: ExecutionFiles) -> None:
     env = {"LD_PRELOAD": "/nonexistent/hostile.so", "PATH": os.defpath}
     running = process.spawn(Command(argv=("sleep", "60"), cwd=shared, env=env, account=NAME), files)
-    shim = Path(f"/proc/{running.pid}/environ").read_bytes()
+    # A new process has none until its program is loaded.
+    shim = wait_for("the environment", Path(f"/proc/{running.pid}/environ").read_bytes)
     running.kill()
     await running.wait()
     assert b"LD_PRELOAD" not in shim

@@ -1,6 +1,6 @@
 // The filter of a list: a box for its text, which is the `q` of the address, and quick filters that write into it.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { namesOf, partsOf, queryFor, readFilter, suggestionsAt, textIn, withPart } from "../lib/filter-text.js";
 import { query, setQuery } from "../lib/router.js";
 import { useApi } from "../lib/use-api.js";
@@ -31,6 +31,7 @@ export function FilterBox({ label, filter: { keys: declared, text, problems }, c
   const timer = useRef(/** @type {number | undefined} */ (undefined));
   const own = useRef(text); // what this box has put into the address
   const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const completed = useRef(/** @type {number | null} */ (null)); // where the caret goes
   useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => {
     if (text !== own.current) setTyped((own.current = text));
@@ -60,12 +61,18 @@ export function FilterBox({ label, filter: { keys: declared, text, problems }, c
   const { at, end, found } = suggestionsAt(typed, caret ?? 0, keys);
   const complete = (/** @type {string} */ key) => {
     const next = typed.slice(0, at) + key + typed.slice(end).trimStart();
-    type(next, at + key.length);
+    const behind = at + key.length;
+    if (next !== typed || behind !== caret) completed.current = behind;
+    type(next, behind);
     if (!key.endsWith(":")) apply(next);
-    const field = box.current?.querySelector("input");
-    setTimeout(() => field?.setSelectionRange(at + key.length, at + key.length));
     return key.endsWith(":"); // its values are next
   };
+  // In the render that writes the text: any later, and letters that were typed meanwhile would be behind the caret.
+  useLayoutEffect(() => {
+    if (completed.current === null) return;
+    box.current?.querySelector("input")?.setSelectionRange(completed.current, completed.current);
+    completed.current = null;
+  }, [typed, caret]);
   return html`<div class="filter" role="search" aria-label=${label} ref=${box}>
     <div class="filters">
       <div class="filter-text">
