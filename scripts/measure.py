@@ -92,7 +92,7 @@ LIMITS = {
     # + 380: keys that can be rotated (encryption 140, rows 125, API, doctor and command 115).
     # + 71: which attempt had which secret.
     # + 298: secrets of Vault (the client 245, settings 40).
-    "lines": Limit(96_659, goal=67_000),
+    "lines": Limit(96_671, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 
 from tests.process.conftest import end
 from tests.process.program import Program
@@ -146,6 +147,23 @@ async def test_a_hidden_page_lets_go_and_comes_back_up_to_date(
     await show(page)
     await expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
     await expect_live(page)
+
+
+async def test_what_changes_between_the_first_load_and_the_stream_is_shown(strict: Site, browser: Browser) -> None:
+    cookie = strict.cookies["admin"]
+    async with visiting(browser, strict.address, cookie=cookie) as visitor:
+        page, released = visitor.page, asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await released.wait()
+            await route.continue_()
+
+        await page.add_init_script("delete window.SharedWorker")  # whose requests the browser does not hold
+        await page.route(re.compile("/api/v2/events"), hold)
+        await visitor.open("/dags")
+        strict.save("between", "steps: []\n")
+        released.set()
+        await expect(page.get_by_role("link", name="between", exact=True)).to_be_visible()
 
 
 async def test_a_page_that_comes_back_to_a_stream_that_went_on_loads_its_data_again(

@@ -200,13 +200,19 @@ async def _page_config(settings: Settings, services: AppServices, session: Sessi
     try:
         failing = await services.alerts.channels.find_failing(shared_only=shared_only)
         paused = await services.system.pausing.is_paused()
+        position = await services.system.feed.find_position()
     except DatabaseUnavailable:
-        failing, paused = [], False
-    return _ui_config(settings, services, failing, paused=paused)
+        failing, paused, position = [], False, ""
+    return _ui_config(settings, services, failing, paused=paused, position=position)
 
 
 def _ui_config(
-    settings: Settings, services: AppServices, failing: Sequence[str] = (), *, paused: bool = False
+    settings: Settings,
+    services: AppServices,
+    failing: Sequence[str] = (),
+    *,
+    paused: bool = False,
+    position: str = "",
 ) -> dict[str, object]:
     """Return the configuration that the web UI's scripts need before their first request."""
     return {
@@ -220,6 +226,7 @@ def _ui_config(
         "examples": files.example_names(),
         "held": services.system.holding.row is not None,
         "paused": paused,
+        "position": position,
         "snapshot": services.system.snapshot,
     }
 

@@ -48,7 +48,8 @@ function page(hub) {
   const until = async (text) => {
     while (!told.includes(text)) await new Promise((resolve) => (wake = resolve));
   };
-  return { told, until, ask, follow: (run = null, output = true) => ask({ kind: "follow", run, output }) };
+  const follow = (run = null, output = true, since = null) => ask({ kind: "follow", run, output, since });
+  return { told, until, ask, follow };
 }
 
 test("pages share one stream, and each is told what it follows", async (t) => {
@@ -103,6 +104,17 @@ test("without a page that follows there is no stream", async (t) => {
   await once(feed.server, "asked");
   assert.equal(feed.asked.at(-1).after, "41"); // what happened meanwhile comes now
   assert.ok(!one.told.includes("reset"));
+});
+
+test("a page follows from the change that its document has, whether it is the first or not", async (t) => {
+  const feed = await begin(t);
+  const [one, same, later] = [page(feed.hub), page(feed.hub), page(feed.hub)];
+  one.follow(null, true, "40");
+  await one.until("live");
+  assert.equal(feed.asked.at(-1).after, "40");
+  same.follow(null, true, "40");
+  later.follow(null, true, "41");
+  assert.deepEqual([same, later].map(({ told }) => told.includes("reset")), [false, true]);
 });
 
 test("who comes back to a stream that went on loads everything again", async (t) => {

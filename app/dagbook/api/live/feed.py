@@ -129,6 +129,11 @@ class Feed:
         self.wake()
         return subscription
 
+    async def find_position(self) -> str:
+        """Return the id of the last change; a page whose data are read later follows the changes from there."""
+        extent = await self._database.read_inline(changes.get_range)
+        return str(extent.last or FeedCursor())
+
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a client; harmless when repeated."""
         subscription.end()

@@ -78,6 +78,8 @@ export interface Config {
   /** Whether the database was restored and nothing starts. */
   held: boolean;
   paused: boolean;
+  /** Id of the last change before the document, from which the page follows; empty if the server does not know it. */
+  position: string;
   /** That of the browser, if the server knows it. */
   session?: Api.BrowserSession;
   /** Name of the file that is shown instead of a database, or empty. */
@@ -108,7 +110,8 @@ export interface RunLogEvent {
  * What a page asks: to `follow` all changes, or those of one run (NAME/RUN_ID), with or without its output; to `leave`;
  * to `restart` after a login; to `hurry`, so that the stream connects now and not after a pause.
  */
-export type Ask = { kind: "follow", run: string | null, output: boolean } | { kind: "leave" | "restart" | "hurry" };
+export type Ask = { kind: "follow", run: string | null, output: boolean, since: string | null }
+  | { kind: "leave" | "restart" | "hurry" };
 /** State of the stream; "off": the server responds, but sends no changes, "out": it requires a login. */
 export type StreamState = "live" | "connecting" | "off" | "out";
 /** What a page is told. */
@@ -118,7 +121,7 @@ export interface Member {
   tell: (told: Told) => void;
   run: string | null;
   output: boolean;
-  /** The last event before the page stopped to follow. */
+  /** The last event before the page stopped to follow; at first that of its document. */
   left: string | null;
 }
 

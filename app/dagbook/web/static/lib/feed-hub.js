@@ -41,9 +41,13 @@ export class Hub {
     };
   }
 
-  /** @param {Member} member @param {{ run: string | null, output: boolean }} wish */
-  follow(member, { run, output }) {
-    Object.assign(member, { run, output });
+  /**
+   * `since` is the position of the changes in the page's document: its data are from then or later.
+   * @param {Member} member
+   * @param {{ run: string | null, output: boolean, since: string | null }} wish
+   */
+  follow(member, { run, output, since }) {
+    Object.assign(member, { run, output, left: member.left ?? since });
     if (!this.members.has(member)) this.admit(member);
     this.adjust();
   }

@@ -2,6 +2,7 @@
 
 import { signal } from "../vendor/core.js";
 import { requireLogin, url } from "./api.js";
+import { config } from "./config.js";
 import { Hub } from "./feed-hub.js";
 import { showsState } from "./title.js";
 
@@ -58,7 +59,8 @@ function plan() {
     planned = false;
     if (focus === undefined) return;
     if (listeners.size) hub ??= connect();
-    hub?.(follows() ? { kind: "follow", run: focus, output: !hidden } : { kind: "leave" });
+    const since = config.position || null;
+    hub?.(follows() ? { kind: "follow", run: focus, output: !hidden, since } : { kind: "leave" });
   });
 }
 
