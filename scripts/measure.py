@@ -55,7 +55,9 @@ LIMITS = {
     # 5 for steps of SQL (options, statements, rows, two engines).
     # 4 for keys that can be rotated (rows, their encryption with another key, controller, command).
     # 1 for Vault.
-    "modules": Limit(586, goal=400),
+    # 13 for batches: 5 of the package (2 of them pure, and its requests), the models, 4 of the database (one for the
+    # starts of a DAG), schemas, the controller, commands.
+    "modules": Limit(598, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -92,7 +94,9 @@ LIMITS = {
     # + 380: keys that can be rotated (encryption 140, rows 125, API, doctor and command 115).
     # + 71: which attempt had which secret.
     # + 298: secrets of Vault (the client 245, settings 40).
-    "lines": Limit(96_671, goal=67_000),
+    # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
+    # 390, commands 225, hooks in the recorder, starts and schedules 135).
+    "lines": Limit(98_783, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -685,6 +686,53 @@ async def replay_event(scene: Scene) -> str:
     await scene.ok("POST", f"{path}/discard")
     await scene.do("POST", f"{path}/replay")
     return scene.name
+
+
+async def batch_of(scene: Scene) -> str:
+    """Make a batch that no server works off, whose runs have entries of their own; returns its id."""
+    await scene.people.server.batches.stop()
+    await scene.store(spec="schedule: '0 2 * * *'\nsteps: [{command: exit 1}]\n")
+    day = (now() - timedelta(days=9)).date().isoformat()
+    body = {"action": "start", "dag": scene.name, "from": day, "to": day}
+    return str((await scene.do("POST", "/batches", **body))["batchId"])
+
+
+CASES["POST", "/batches"] = batch_of
+
+
+@case(("POST", "/batches/{batchId}/pause"))
+async def pause_batch(scene: Scene) -> str:
+    batch = await batch_of(scene)
+    await scene.do("POST", f"/batches/{batch}/pause")
+    return batch
+
+
+@case(("POST", "/batches/{batchId}/resume"))
+async def resume_batch(scene: Scene) -> str:
+    batch = await batch_of(scene)
+    await scene.do("POST", f"/batches/{batch}/resume")
+    return batch
+
+
+@case(("POST", "/batches/{batchId}/cancel"))
+async def cancel_batch(scene: Scene) -> str:
+    batch = await batch_of(scene)
+    await scene.do("POST", f"/batches/{batch}/cancel")
+    return batch
+
+
+@case(("POST", "/batches/{batchId}/retry"))
+async def retry_batch(scene: Scene) -> str:
+    batch = await batch_of(scene)
+
+    async def look() -> bool:
+        return "endedAt" in (await scene.client.get(f"/batches/{batch}")).json()
+
+    scene.people.server.batches.start()
+    await wait_until(look)
+    await scene.people.server.batches.stop()
+    await scene.do("POST", f"/batches/{batch}/retry")
+    return batch
 
 
 @case(("POST", "/audit/prune"))

@@ -92,6 +92,15 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/triggers/{triggerName}/events/{eventId}/discard"): (OPERATORS, "R"),
     ("POST", "/triggers/{triggerName}/test"): (OPERATORS, ""),
     ("GET", "/dags/{fileName}/triggers"): (USERS, ""),
+    ("GET", "/batches"): (USERS, ""),
+    ("POST", "/batches"): (OPERATORS, "R"),
+    ("GET", "/batches/{batchId}"): (USERS, ""),
+    ("GET", "/batches/{batchId}/items"): (USERS, ""),
+    ("POST", "/batches/{batchId}/pause"): (OPERATORS, "R"),
+    ("POST", "/batches/{batchId}/resume"): (OPERATORS, "R"),
+    ("POST", "/batches/{batchId}/cancel"): (OPERATORS, "R"),
+    ("POST", "/batches/{batchId}/retry"): (OPERATORS, "R"),
+    ("GET", "/dags/{fileName}/slots"): (USERS, ""),
     ("POST", "/hooks/{hookName}"): (SENDERS, ""),
     ("PUT", "/hooks/{hookName}"): (SENDERS, ""),
     ("POST", "/webhooks/{hookName}"): (SENDERS, ""),
@@ -507,7 +516,7 @@ NARROWED = {
     ("GET", "/alert-channels"),
     ("GET", "/alert-channels/{channelName}"),
     *((method, path) for method, path in MATRIX if path.startswith(("/alert-rules", "/alerts", "/alert-deliveries"))),
-    *((method, path) for method, path in MATRIX if path.startswith(("/triggers", "/hooks", "/webhooks"))),
+    *((method, path) for method, path in MATRIX if path.startswith(("/triggers", "/batches", "/hooks", "/webhooks"))),
     ("GET", "/queues"),
     ("GET", "/queues/{name}/items"),
 }
@@ -564,7 +573,8 @@ def granted_status(who: str, route: tuple[str, str]) -> int | None:
         return 403
     if route in NARROWED:
         # Whether the DAG is one of the caller's is said when the request names it; a token for viewers never may.
-        checks = route == ("POST", "/dags") or (route[0] != "GET" and route[1].startswith(("/alert", "/triggers")))
+        of_body = ("/alert", "/triggers", "/batches")
+        checks = route == ("POST", "/dags") or (route[0] != "GET" and route[1].startswith(of_body))
         checks |= route[1].endswith("/body")
         return 403 if checks and "viewer's token" in who else None
     if may is None:

@@ -15,6 +15,7 @@ from dagbook.alerts.rules import Rules
 from dagbook.alerts.service import AlertService
 from dagbook.api.limits import RequestLimits
 from dagbook.api.live.feed import Feed
+from dagbook.batches.service import Batches
 from dagbook.db.database import Database
 from dagbook.db.single_flight import SingleFlight
 from dagbook.definitions.revisions import Revisions
@@ -118,6 +119,12 @@ class TriggerServices(RunReadServices, frozen=True, kw_only=True):
     hooks: str  # the address of hooks, or their path
 
 
+class BatchServices(AccountServices, frozen=True, kw_only=True):
+    """What the controller of batches needs."""
+
+    batches: Batches
+
+
 class SystemServices(AccountServices, frozen=True, kw_only=True):
     """What the controllers of the server and its database need."""
 
@@ -149,4 +156,5 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     overview: OverviewServices
     alerts: AlertServices
     triggers: TriggerServices
+    batches: BatchServices
     system: SystemServices

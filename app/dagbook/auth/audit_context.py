@@ -93,6 +93,11 @@ class Action(StrEnum):
     TRIGGER_REPLAY = "trigger.replay"
     TRIGGER_DISCARD = "trigger.discard"
     TRIGGER_SECRET = "trigger.secret"  # noqa: S105 - a name of an action
+    BATCH_CREATE = "batch.create"
+    BATCH_PAUSE = "batch.pause"
+    BATCH_RESUME = "batch.resume"
+    BATCH_CANCEL = "batch.cancel"
+    BATCH_RETRY = "batch.retry"
     AUDIT_PRUNE = "audit.prune"
     DATABASE_RESTORE = "database.restore"
     DATABASE_RESUME = "database.resume"

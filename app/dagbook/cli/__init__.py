@@ -34,6 +34,8 @@ COMMANDS = {
     "queue": Entry("runs.queue:queue", "Show, pause, resume, reorder or clear queues.", _RUN),
     "pause": Entry("server.pause:pause", "Start no run for a while, with a reason and an end.", _RUN),
     "unpause": Entry("server.pause:unpause", "End the pause of everything.", _RUN),
+    "backfill": Entry("dags.batches:backfill", "Start the scheduled times of a range that have no run.", _RUN),
+    "batch": Entry("dags.batches:batch", "Show, pause, resume, cancel and retry batches.", _RUN),
     "approvals": Entry("runs.approvals:approvals", "List, approve and reject what runs wait for.", _RUN),
     "triggers": Entry("runs.triggers:triggers", "Start runs by webhooks; show what was received.", _RUN),
     "dry": Entry("dags.validate:dry", "Show what a run would do, without running anything.", _RUN),

@@ -22,6 +22,7 @@ from dagbook.db.url import PUBLIC, parse_url
 __all__ = [
     "ALERTS",
     "AUDIT",
+    "BATCHES",
     "OUTPUT",
     "TRIGGERS",
     "VISIBLE",
@@ -33,8 +34,8 @@ __all__ = [
 ]
 
 # What a transaction changed, for listeners in this process: rows of the live feed, output of steps, the audit, what is
-# to be told by alerts, or events of triggers that wait.
-VISIBLE, OUTPUT, AUDIT, ALERTS, TRIGGERS = "visible", "output", "audit", "alerts", "triggers"
+# to be told by alerts, events of triggers that wait, or what batches may go on with.
+VISIBLE, OUTPUT, AUDIT, ALERTS, TRIGGERS, BATCHES = "visible", "output", "audit", "alerts", "triggers", "batches"
 _log = logging.getLogger(__name__)
 _CHANGED = "changed"  # key in ``Connection.info``
 

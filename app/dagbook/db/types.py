@@ -100,9 +100,10 @@ class EnumNumber(TypeDecorator[IntEnum]):
     def python_type(self) -> type[IntEnum]:
         return self.kind
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int], IntEnum]:  # noqa: ARG002
-        """Return a lookup, which takes a fraction of the time of calling the enum."""
-        return {int(member): member for member in self.kind}.__getitem__
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], IntEnum | None]:  # noqa: ARG002
+        """Return a lookup, which takes a fraction of the time of calling the enum; an outer join may find none."""
+        members: dict[int | None, IntEnum | None] = {int(member): member for member in self.kind}
+        return (members | {None: None}).__getitem__
 
 
 def sqlite_time(column: str) -> str:

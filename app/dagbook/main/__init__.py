@@ -239,6 +239,7 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
         server.watch.start()
         server.heartbeat.start()
         server.triggers.start()
+        server.batches.start()
         server.looks.start()
 
 
@@ -249,6 +250,7 @@ async def _stop_driving(server: Server) -> None:
     await server.heartbeat.stop()
     await server.looks.stop()
     await server.triggers.stop()
+    await server.batches.stop()
     await server.services.dags.retention.stop()
     await server.queue_notifier.stop()
     await server.dispatcher.stop()

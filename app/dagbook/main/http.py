@@ -31,6 +31,7 @@ from dagbook.api.auth.guards import (
 )
 from dagbook.api.controllers.accounts import access, auth, credentials, users
 from dagbook.api.controllers.alerts import alerts, channels, rules
+from dagbook.api.controllers.batches import batches
 from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention, revisions, schedules, schema, sources
 from dagbook.api.controllers.queues import queue_items, queues
 from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, search, step_details
@@ -109,6 +110,7 @@ FORWARDED_HANDLERS: list[type[Controller]] = [
     channels.AlertChannelsController,
     rules.AlertRulesController,
     triggers.TriggersController,
+    batches.BatchesController,
 ]
 
 

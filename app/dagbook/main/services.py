@@ -19,6 +19,7 @@ from dagbook.api.services import (
     AccountServices,
     AlertServices,
     AppServices,
+    BatchServices,
     DagServices,
     OverviewServices,
     QueueServices,
@@ -26,6 +27,7 @@ from dagbook.api.services import (
     SystemServices,
     TriggerServices,
 )
+from dagbook.batches.service import Batches
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.alerts import channels as channel_rows
@@ -110,6 +112,17 @@ def make_services(
         ),
         alerts=_alert_services(run_parts, runs),
         triggers=_trigger_services(settings, run_parts, runs),
+        batches=BatchServices(
+            **asdict(accounts),
+            batches=Batches(
+                accounts.database,
+                runs.run_service,
+                run_parts.supervisor.active_runs,
+                now,
+                settings.tz,
+                queues_enabled=runs.queues.enabled,
+            ),
+        ),
         system=system,
     )
 

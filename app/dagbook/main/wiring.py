@@ -22,6 +22,7 @@ from dagbook.alerts.watch.loop import Watch
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.services import AppServices
+from dagbook.batches.feeder import BatchFeeder
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
@@ -80,6 +81,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch
     heartbeat: Heartbeat
     triggers: TriggerDispatcher
+    batches: BatchFeeder
     looks: Looks
     transport: WorkerTransport
     encrypter: Encrypter
@@ -168,6 +170,14 @@ def build(
         heartbeat=Heartbeat(database, services.dags.timetable, sender, now),
         triggers=TriggerDispatcher(
             database, services.runs.run_service, context.metrics, now, queues_enabled=services.runs.queues.enabled
+        ),
+        batches=BatchFeeder(
+            database,
+            services.runs.run_service,
+            services.runs.reruns,
+            active_runs,
+            now,
+            queues_enabled=services.runs.queues.enabled,
         ),
         looks=Looks(database, services.triggers.triggers, identity, now),
         transport=transport,

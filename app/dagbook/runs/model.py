@@ -12,6 +12,7 @@ import msgspec
 from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import Action, Actor
 from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
+from dagbook.db.repositories.batches.turns import ItemKey
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
 from dagbook.runs.output.spool import RunSpool
@@ -22,6 +23,7 @@ from dagbook.spec.params import names
 from dagbook.spec.params.param_text import GivenParams
 
 SCHEDULED_AT = "DAG_RUN_SCHEDULED_AT"  # the variable of a scheduled run: its minute, in the zone of the schedule
+BATCH_PRIORITY = -500  # of the runs of batches, so that live ones go first
 OF_EVENT = 2  # the first variables of an event, its trigger and its id, which sub-runs have, too
 
 
@@ -46,6 +48,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None = None
     slot: Slot | None = None  # the minute of a schedule that it is started for
     scheduled_at: datetime | None = None  # that minute in the zone of the schedule, for its variable
+    item: ItemKey | None = None  # the item of a batch that it is started for
     event: str | None = None  # the event of a trigger that it is started for, whose id the run gets
     variables: tuple[Pair, ...] = ()  # those of the event
     despite_pause: bool = False  # whether it starts although everything is paused; for managers
@@ -99,6 +102,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int | None = None  # required number of the new attempt; the retry is refused if it has another
     directory: str = ""  # of a sub-run: the working directory of the calling step
     actor: Actor | None = None  # None for retries without a person
+    item: ItemKey | None = None  # the item of a batch that it is for; it is queued with the priority of batches then
 
     @property
     def actor_label(self) -> str | None:

@@ -25,7 +25,7 @@ from dagbook.errors import BadRequestError, InvalidSpecError
 from dagbook.identifiers import shorten
 from dagbook.runs.evaluation.inputs import prepare_again
 from dagbook.runs.evaluation.secret_values import resolve_secrets
-from dagbook.runs.model import ClaimedRun, RetryOptions, RunLocation, RunRequest
+from dagbook.runs.model import BATCH_PRIORITY, ClaimedRun, RetryOptions, RunLocation, RunRequest
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.preparation import RunPreparation
 from dagbook.runs.runner.runner import Runner
@@ -191,7 +191,7 @@ class AttemptStarter:
         runner = self._stored_runner(owned, state, nodes)
         events = [*await self._history(runner), *new.events]
         new = msgspec.structs.replace(new, first_steps=runner.start(events, problem))
-        if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
+        if retry.item or (new.selector and new.queue):  # a sub-run that was started without a worker has no queue
             new = as_queued(new)
         if await self.recorder.accept(new):
             self.changed.notify()
@@ -224,6 +224,8 @@ class AttemptStarter:
             max_active_runs=before.run.max_active_runs,
             admission=retry.admission,
             selector=selector if queues.sends_to_worker(selector) else None,
+            item=retry.item,
+            priority=BATCH_PRIORITY if retry.item else 0,
             run=ReopenedRun(
                 id=owned.key,
                 status=RunStatus.NOT_STARTED,

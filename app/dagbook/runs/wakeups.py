@@ -61,17 +61,17 @@ class QueueSignal:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._wake: Callable[[], None] | None = None
+        self._wakes: list[Callable[[], None]] = []
 
     def connect(self, wake: Callable[[], None]) -> None:
-        """Set what wakes the loop that takes the names."""
-        self._wake = wake
+        """Add what wakes a loop: that which takes the names, and others that follow the ends of runs."""
+        self._wakes.append(wake)
 
     def notify(self, queue: str = ALL_QUEUES) -> None:
         """Report a change of a queue, by default of all."""
         self._names.add(queue)
-        if self._wake is not None:
-            self._wake()
+        for wake in self._wakes:
+            wake()
 
     def take(self) -> set[str]:
         """Return the queues reported since the last call."""

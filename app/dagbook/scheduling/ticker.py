@@ -13,9 +13,8 @@ import msgspec
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import dags, schedules
+from dagbook.db.repositories import dags, schedules, starts
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import live_runs
 from dagbook.db.repositories.schedules import (
     FAILED,
     MISSED,
@@ -247,7 +246,7 @@ def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _
     dag = dags.get_by_key(connection, key.dag)
     if dag is None or (recheck and schedules.is_handled(connection, key)):
         return None
-    run = live_runs.get_newest_live(connection, dag.dag_name) if key.kind == schedules.START else None
+    run = starts.get_newest_live(connection, dag.dag_name) if key.kind == schedules.START else None
     if run is None:
         return _DagState(dag, None)
     own = (run.dag_id, run.kind) == (key.dag, key.kind)

@@ -1,3 +1,3 @@
 """Handlers, in packages by noun: a repository or query for reading, a use case for changing."""
 
-__all__ = ["accounts", "alerts", "dags", "queues", "runs", "system", "triggers"]
+__all__ = ["accounts", "alerts", "batches", "dags", "queues", "runs", "system", "triggers"]

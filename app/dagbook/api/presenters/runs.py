@@ -296,7 +296,6 @@ def _blank_run(dag: Dag) -> RunRow:
         trigger="",
         actor=None,
         error=None,
-        scheduled_at=None,
     )
 
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "alerts",
+    "batches",
     "common",
     "dags",
     "maintenance",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagbook.db.models.alert import Alert, AlertChannel, AlertDelivery, AlertEvent, AlertRule, AlertTarget
 from dagbook.db.models.audit import AuditEntry, AuditSeal, Change
+from dagbook.db.models.batch import Batch, BatchItem
 from dagbook.db.models.definition import Dag, DagRetention, DagRevision, Definition, Removal
 from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry, QueuePause, TotalPause
@@ -34,6 +35,8 @@ __all__ = [
     "Approval",
     "AuditEntry",
     "AuditSeal",
+    "Batch",
+    "BatchItem",
     "Change",
     "Dag",
     "DagAccess",
@@ -77,6 +80,7 @@ __all__ = [
     "User",
     "alert",
     "audit",
+    "batch",
     "definition",
     "hold",
     "node",

@@ -5,6 +5,7 @@ __all__ = [
     "alerts",
     "approvals",
     "audit",
+    "batches",
     "changes",
     "dags",
     "definitions",
@@ -21,5 +22,6 @@ __all__ = [
     "services",
     "sources",
     "ssh_host_keys",
+    "starts",
     "triggers",
 ]

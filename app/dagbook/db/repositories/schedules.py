@@ -23,9 +23,11 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    update,
 )
 
 from dagbook.db.database import ALERTS, ReadConnection, WriteConnection, mark_changed
+from dagbook.db.errors import Conflict
 from dagbook.db.models.alert import AlertEvent, AlertRule
 from dagbook.db.models.definition import Dag, DagRevision, Definition, is_suspended
 from dagbook.db.models.run import IS_ACTIVE, Run
@@ -102,6 +104,9 @@ _find_outcomes = select(*_SLOT_KEY, ScheduleSlot.outcome).where(
 )
 _find_handled = select(*_SLOT_KEY).where(
     ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
+)
+_find_runs = select(*_SLOT_KEY, ScheduleSlot.run_id).where(
+    tuple_(*_SLOT_KEY).in_(bindparam("keys", expanding=True)), ScheduleSlot.run_id.is_not(None)
 )
 _is_handled = select(literal(1)).where(*_IS_SLOT)
 _find_restarting = (
@@ -212,6 +217,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     awaiting_restart: bool = False
     pending: bool = False
     zone: ZoneInfo | None = None  # of the expression that is due then
+    of_batch: bool = False  # which may take a time that passed without a run, or whose run is ``replaces``
+    replaces: int | None = None
 
     @property
     def open_outcome(self) -> SlotResult | None:
@@ -269,6 +276,16 @@ def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[S
     return found
 
 
+def find_runs(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, int | None]:
+    """Return the runs of those slots that have one."""
+    found: dict[SlotKey, int | None] = {}
+    for first in range(0, len(keys), _AT_A_TIME):
+        values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
+        for dag, kind, minute, run in connection.execute(_find_runs, {"keys": values}):
+            found[SlotKey(dag, kind, minute)] = run
+    return found
+
+
 def find_handled(connection: ReadConnection, after: datetime, until: datetime) -> set[SlotKey]:
     """Return the handled slots of a time window."""
     rows = connection.execute(_find_handled, {"after": after, "until": until})
@@ -288,10 +305,25 @@ def complete(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> No
 
     Slots are written in one order, so that two servers cannot deadlock.
     """
-    ordered = sorted(outcomes, key=lambda one: one.slot.key)
+    found = sorted(outcomes, key=lambda one: one.slot.key)
+    for one in found:
+        if one.slot.of_batch:
+            _take_over(connection, one)
+    ordered = [one for one in found if not one.slot.of_batch]
     _add.execute_many(connection, [_row(one) for one in ordered if one.slot.open_outcome is None])
     _finish.execute_many(connection, [_changes(one) for one in ordered if one.slot.awaiting_restart])
     _resume.execute_many(connection, [_changes(one) for one in ordered if one.slot.pending])
+
+
+def _take_over(connection: WriteConnection, outcome: SlotOutcome) -> None:
+    """Store the outcome of a slot that a batch has: of one that is there if it has no run, or the one replaced."""
+    if claim(connection, outcome):
+        return
+    key, row = outcome.slot.key, _row(outcome)
+    is_free = or_(ScheduleSlot.run_id.is_(None), ScheduleSlot.run_id == outcome.slot.replaces)
+    slot = update(ScheduleSlot).where(is_free, *_IS_SLOT).values({name: row[name] for name in (*_CHANGED, "made_up")})
+    if connection.execute(slot, {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute}).rowcount != 1:
+        raise Conflict(f"the {key.kind} of {outcome.slot.file_name} at {key.minute} has a run")
 
 
 def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:

@@ -18,6 +18,7 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.migrations.upgrade import head, open_for_migration, require_known, upgrade
 from dagbook.db.migrations.upgrade_postgres import lock_migrations, require_schema
 from dagbook.db.repositories import audit, holds
+from dagbook.db.repositories.batches import batches
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.repositories.triggers import upkeep
 from dagbook.db.url import hide_password, sqlite_path
@@ -28,7 +29,7 @@ from dagbook.maintenance.backup.postgres_programs import Place, find_program, ru
 from dagbook.maintenance.backup.snapshot import is_snapshot
 from dagbook.settings.definitions import KEY_FILE
 
-_FIRST_WITH_HOLD, _FIRST_WITH_TRIGGERS = "0115", "0120"
+_FIRST_WITH_HOLD, _FIRST_WITH_TRIGGERS, _FIRST_WITH_BATCHES = "0115", "0120", "0123"
 _TABLE = re.compile(r"TABLE (\S+) alembic_version ")
 # What is there already, or is stored last: without its revision no server takes the tables for a database of Dagbook.
 _LEFT_OUT = re.compile(r" (SCHEMA - \S+|COMMENT - SCHEMA \S+|TABLE DATA \S+ alembic_version) ")
@@ -76,6 +77,8 @@ def _hold(connection: WriteConnection, file: Path, actor: Actor, revision: str) 
     holds.stop_services(connection)
     if revision >= _FIRST_WITH_TRIGGERS:
         upkeep.mark_restored(connection)
+    if revision >= _FIRST_WITH_BATCHES:
+        batches.pause_open(connection, "the database was restored: what it has begun since the backup is not known", at)
     done = AuditAction(action=Action.DATABASE_RESTORE, kind="database", name=file.name)
     audit.add(connection, actor.entry(done, at))
 

@@ -8,9 +8,11 @@ from datetime import datetime
 from dagbook.auth.audit_context import Action, Actor, NamedRun, run_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit
+from dagbook.db.repositories.batches.turns import ItemKey
 from dagbook.db.repositories.runs import runs, status_overrides
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.runs.status_overrides import StepEdit
+from dagbook.engine.admission import Admission
 from dagbook.engine.plan import Plan
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError, UnavailableError
@@ -39,8 +41,11 @@ class RerunService:
         self._active_runs = active_runs
         self._now = now
 
-    async def retry(self, run: RunRow, step: str | None, actor: Actor) -> None:
-        """Retry a run or one of its steps; returns when the new attempt is stored. Raises AppError."""
+    async def retry(self, run: RunRow, step: str | None, actor: Actor, item: ItemKey | None = None) -> None:
+        """Retry a run or one of its steps, maybe for an item of a batch; returns when the new attempt is stored.
+
+        Raises AppError.
+        """
         key = None
         if step is not None:
             nodes = await self._database.read_inline(lambda connection: runs.get_nodes(connection, run.id, run.attempt))
@@ -51,7 +56,8 @@ class RerunService:
             status = run.status.label.replace("_", " ")
             raise MaxRunReachedError(f"{_label(run)} is {status}; it can be retried when it has finished")
         try:
-            await self._active_runs.retry(run.id, RetryOptions(step=key, actor=actor))
+            admission = Admission.UNLIMITED if item else Admission.START
+            await self._active_runs.retry(run.id, RetryOptions(step=key, actor=actor, admission=admission, item=item))
         except RunRefusedError as error:
             kind = UnavailableError if error.refusal.code == PAUSED else MaxRunReachedError
             raise kind(error.refusal.message) from error

@@ -13,10 +13,10 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories import audit, dags, starts
 from dagbook.db.repositories.accounts import principals
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import live_runs, runs
+from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
@@ -39,7 +39,7 @@ from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.new_run import EVENT_SETTLED, PAUSED, SLOT_TAKEN, given_params
+from dagbook.runs.store.new_run import EVENT_SETTLED, ITEM_TAKEN, PAUSED, SLOT_TAKEN, given_params
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
 from dagbook.spec.model import Dag, Definition, Pair, RunConfig
@@ -54,6 +54,10 @@ T = TypeVar("T")
 
 class SlotTakenError(Exception):
     """Another server has handled this minute of a schedule."""
+
+
+class ItemTakenError(Exception):
+    """An item of a batch may not begin now: another server was faster, or its batch is paused, cancelled or full."""
 
 
 class EventSettledError(Exception):
@@ -124,7 +128,7 @@ class RunService:
             return await self._start(request, loaded)
         except MaxRunReachedError:
             most = definition.max_active_runs
-            if not queues.enabled or await self._database.read_inline(live_runs.is_full, definition.name, most):
+            if not queues.enabled or await self._database.read_inline(starts.is_full, definition.name, most):
                 raise
         # Only runs that were made up hold the limit: a live start is not lost to them, and is the next one.
         start = msgspec.structs.replace(request.start, admission=Admission.UNLIMITED)
@@ -210,6 +214,8 @@ class RunService:
                 raise EventSettledError(error.refusal.message) from error
             if error.refusal.code == PAUSED:
                 raise UnavailableError(error.refusal.message) from error
+            if error.refusal.code == ITEM_TAKEN:
+                raise ItemTakenError(error.refusal.message) from error
             kind = AlreadyExistsError if error.refusal.code == AlreadyExistsError.code else MaxRunReachedError
             raise kind(error.refusal.message) from error
 
@@ -241,15 +247,13 @@ class RunService:
             raise InvalidSpecError(loaded.problems)
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
-        sealed, at = source.run.sealed is not None, source.run.scheduled_at
+        start = msgspec.structs.replace(start, revision=source.run.dag_revision, scheduled_at=source.run.scheduled_at)
         request = RunRequest(
             spec=source.spec,
             base=source.base,
             file_name=source.run.file_name,
             run_as=source.inputs.run_as,
-            start=msgspec.structs.replace(
-                start, revision=source.run.dag_revision, reads_sealed=sealed, scheduled_at=at
-            ),
+            start=msgspec.structs.replace(start, reads_sealed=source.run.sealed is not None),
             evaluates=False,
         )
         key, definition = new_key(), loaded.definition
@@ -258,6 +262,14 @@ class RunService:
         queue = definition.dag.queue or name
         owned = ClaimedRun(key=key, dag_name=name, run_id=run_id, definition=definition, inputs=inputs, queue=queue)
         return run_id, await self._accept(self._active_runs.accept(request, owned))
+
+    async def params_of(self, run: RunRow) -> tuple[GivenParams, bool]:
+        """Return the params of a run, decrypted, and whether they were encrypted; raises AppError."""
+        source = await self._source_of_run(run)
+        pending = source.inputs.pending
+        if pending is not None and not pending.dotenv_alone:
+            return pending.given, source.run.sealed is not None
+        return GivenParams.of_pairs(source.inputs.params), source.run.sealed is not None
 
     async def check_params(self, definition: Definition) -> list[Problem]:
         """Check the params of a DAG against the JSON Schemas they refer to, as if the DAG were stored."""

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, run_action
 from dagbook.db.repositories.accounts.principals import Principal
+from dagbook.db.repositories.batches.turns import ItemKey, Turns
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs.run_rows import (
     EvaluatedInputs,
@@ -58,6 +59,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         queue=_queue_of(owned),
         slot=start.slot,
         trigger_event=start.event,
+        item=start.item,
         priority=start.priority,
         despite_pause=start.despite_pause,
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
@@ -216,6 +218,7 @@ NOT_NEXT = "not_next"  # other entries of the queue are first
 SLOT_TAKEN = "slot_taken"  # another server was faster
 EVENT_SETTLED = "event_settled"  # so it was with an event of a trigger
 PAUSED = "paused"  # everything is, and it may not wait
+ITEM_TAKEN = "item_taken"  # or with an item of a batch
 _LIMIT = "max_run_reached"
 
 
@@ -256,13 +259,23 @@ def _refuse_start(run: NewRun, used: bool, activity: Activity) -> Refusal | None
     return refusal or _refuse_waiting(run, activity)
 
 
-def check_slot(slot: Slot, outcome: str | None) -> Refusal | None:
-    """Check whether a schedule slot is still open; ``outcome`` is its stored outcome, None without one."""
-    if outcome == slot.open_outcome:
+def check_slot(slot: Slot, outcome: str | None, run: int | None) -> Refusal | None:
+    """Check whether a schedule slot is still open, by its stored outcome, None without one, and its run.
+
+    The run is read for a batch alone, which takes what has none, or the one that it replaces.
+    """
+    if run in (None, slot.replaces) if slot.of_batch else outcome == slot.open_outcome:
         return None
     return Refusal(
         SLOT_TAKEN, f"the {slot.key.kind} of {slot.file_name} at {slot.key.minute:%H:%M} UTC has been handled already"
     )
+
+
+def check_item(item: ItemKey, turns: Turns) -> Refusal | None:
+    """Check whether an item of a batch may begin now."""
+    if turns.may_begin(item):
+        return None
+    return Refusal(ITEM_TAKEN, f"item {item.place} of batch {item.batch} may not begin now")
 
 
 def check_event(event: str, waiting: Collection[str]) -> Refusal | None:

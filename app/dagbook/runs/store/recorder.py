@@ -18,6 +18,7 @@ import msgspec
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
+from dagbook.db.repositories.batches.turns import Turns, begin
 from dagbook.db.repositories.runs import run_ends, run_writes
 from dagbook.db.repositories.runs.run_writes import (
     Activity,
@@ -219,10 +220,12 @@ class Recorder:
         run_writes.lock_names(connection, names, {run_writes.PAUSE} if stops_for_pause else ())
         # Under the lock: no run starts after the answer to who pauses. Claims read the pause with the heads of queues.
         pause = read_total_pause(connection) if starts else None
+        turns = Turns(connection, [item.work.item for item in group if isinstance(item.work, StartingRun)])
         accepted: list[StartingRun] = [
-            *self._apply_new(connection, group, failed, pause),
-            *self._apply_attempts(connection, group, failed, pause),
+            *self._apply_new(connection, group, failed, pause, turns),
+            *self._apply_attempts(connection, group, failed, pause, turns),
         ]
+        begin(connection, {work.item: (work.key, work.attempt.number) for work in accepted if work.item is not None})
         entries = [entry for work in accepted for entry in (work.audit, work.secret_audit)]
         audit.add(connection, *(entry for entry in entries if entry is not None))
         claimed = self._apply_claims(connection, group, failed)
@@ -238,25 +241,30 @@ class Recorder:
         return failed
 
     def _apply_new(
-        self, connection: WriteConnection, group: _Group, failed: _Failed, pause: Pause | None
+        self, connection: WriteConnection, group: _Group, failed: _Failed, pause: Pause | None, turns: Turns
     ) -> list[NewRun]:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
         roots = [(item, run) for item, run in new if not run.is_child]
         named = {(run.dag_name, run.run_id) for item, run in roots if run.is_named or item.retried}
         used = run_writes.find_used(connection, named)
         outcomes = schedules.find_outcomes(connection, [run.slot.key for _, run in roots if run.slot is not None])
+        taken = schedules.find_runs(connection, [run.slot.key for _, run in roots if run.slot and run.slot.of_batch])
         waiting = trigger_events.lock_waiting(connection, {run.trigger_event for _, run in roots if run.trigger_event})
 
         def refuse(run: NewRun, activity: Activity) -> Refusal | None:
             slot, run_id = run.slot, (run.dag_name, run.run_id)
-            refusal = new_run.check_slot(slot, outcomes.get(slot.key)) if slot is not None else None
+            refusal = new_run.check_item(run.item, turns) if run.item is not None else None
+            if slot is not None:
+                refusal = refusal or new_run.check_slot(slot, outcomes.get(slot.key), taken.get(slot.key))
             if run.trigger_event is not None:
                 refusal = new_run.check_event(run.trigger_event, waiting)
             refusal = refusal or self._guard(run, run_id in used, activity)
             if refusal is None:
                 used.add(run_id)
                 if slot is not None:
-                    outcomes[slot.key] = schedules.STARTED
+                    outcomes[slot.key], taken[slot.key] = schedules.STARTED, run.key
+                if run.item is not None:
+                    turns.take(run.item)
                 waiting.discard(run.trigger_event or "")
             return refusal
 
@@ -271,14 +279,17 @@ class Recorder:
         return accepted
 
     def _apply_attempts(
-        self, connection: WriteConnection, group: _Group, failed: _Failed, pause: Pause | None
+        self, connection: WriteConnection, group: _Group, failed: _Failed, pause: Pause | None, turns: Turns
     ) -> list[NewAttempt]:
         attempts = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
         finished = run_writes.lock_finished(connection, {attempt.key for _, attempt in attempts})
 
         def refuse(attempt: NewAttempt, activity: Activity) -> Refusal | None:
-            refusal = new_run.check_retry(attempt, finished.get(attempt.key), activity)
+            refusal = new_run.check_item(attempt.item, turns) if attempt.item is not None else None
+            refusal = refusal or new_run.check_retry(attempt, finished.get(attempt.key), activity)
             if refusal is None:
+                if attempt.item is not None:
+                    turns.take(attempt.item)
                 del finished[attempt.key]  # a second retry in this group has to be refused
             return refusal
 
@@ -386,7 +397,7 @@ def _complete_slots(connection: WriteConnection, accepted: Sequence[NewRun]) -> 
 def _lock_names(work: _Work) -> tuple[str, ...]:
     """Return the names to lock for the counts that decide: of the runs of a DAG, and of the runs in a queue."""
     match work:
-        case NewAttempt(admission=Admission.UNLIMITED):
+        case NewAttempt(admission=Admission.UNLIMITED, entry=None):
             return ()
         case StartingRun():
             # Under the lock, entries get their ids in commit order: no reader sees a later entry before an earlier one.

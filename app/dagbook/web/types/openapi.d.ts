@@ -395,6 +395,129 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List batches, the newest first */
+        get: operations["listBatches"];
+        put?: never;
+        /**
+         * Start the scheduled times of a range that have no run, and do those again that have failed
+         * @description With `dryRun` nothing is stored. Without items there is no batch, which is no error.
+         */
+        post: operations["createBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/batches/{batchId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a batch, and how far it is */
+        get: operations["getBatch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/batches/{batchId}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Leave out all items that have not begun, for good; their runs go on, unless they are to be stopped */
+        post: operations["cancelBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/batches/{batchId}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the items of a batch in their order, each with its run, or with why it has none */
+        get: operations["listBatchItems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/batches/{batchId}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin no further item until the batch is resumed; runs that have begun go on */
+        post: operations["pauseBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/batches/{batchId}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a batch that was paused, or has paused itself; items that have failed stay so */
+        post: operations["resumeBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/batches/{batchId}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Plan the items that have failed again, and go on */
+        post: operations["retryBatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dag-runs": {
         parameters: {
             query?: never;
@@ -1378,6 +1501,26 @@ export interface paths {
         get: operations["getDAGSettings"];
         /** Set the catch-up of a DAG: which missed starts are made up */
         put: operations["putDAGSettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dags/{fileName}/slots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the scheduled times of a DAG between two days of its schedule, and what became of each
+         * @description Without days these are the last 31.
+         */
+        get: operations["listDAGSlots"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -2811,6 +2954,75 @@ export interface components {
             /** Format: date-time */
             sealedAt: string;
         };
+        /** Batch */
+        Batch: {
+            /** @enum {string} */
+            action: "start" | "retry" | "again" | "stop" | "dequeue" | "delete";
+            cancelledAt?: string;
+            cancelledBy?: string;
+            counts: components["schemas"]["BatchCounts"];
+            createdAt: string;
+            createdBy?: string;
+            dag?: string;
+            endedAt?: string;
+            filter: components["schemas"]["BatchFilter"];
+            id: number;
+            mayRun: boolean;
+            onFailure: string;
+            order: string;
+            parallel: number;
+            params: {
+                [key: string]: string;
+            };
+            pausedAt?: string;
+            pausedBy?: string;
+            pausedWhy?: string;
+            reason?: string;
+            text: string;
+        };
+        /** BatchCounts */
+        BatchCounts: {
+            /** @default 0 */
+            begun?: number;
+            /** @default 0 */
+            done?: number;
+            /** @default 0 */
+            failed?: number;
+            /** @default 0 */
+            leftOut?: number;
+            /** @default 0 */
+            planned?: number;
+        };
+        /** BatchFilter */
+        BatchFilter: {
+            dag: string;
+            from: string;
+            only?: string;
+            to: string;
+            unknown?: boolean;
+        };
+        /** BatchItem */
+        BatchItem: {
+            dag?: string;
+            dagRunId?: string;
+            place: number;
+            scheduledAt?: string;
+            sourceRunId?: string;
+            /** @enum {string} */
+            state: "planned" | "begun" | "done" | "failed" | "left_out";
+            step?: "start" | "retry" | "again";
+            why?: string;
+        };
+        /** BatchItems */
+        BatchItems: {
+            items: components["schemas"]["BatchItem"][];
+            nextCursor?: string;
+        };
+        /** BatchList */
+        BatchList: {
+            batches: components["schemas"]["Batch"][];
+            nextCursor?: string;
+        };
         /** BrowserSession */
         BrowserSession: {
             csrfToken: string;
@@ -2818,6 +3030,11 @@ export interface components {
             expiresAt?: string;
             mayCreate?: boolean;
             user?: components["schemas"]["User"];
+        };
+        /** CancelBatch */
+        CancelBatch: {
+            /** @default false */
+            stopRuns?: boolean;
         };
         /** ChangeAlertChannel */
         ChangeAlertChannel: {
@@ -2915,6 +3132,24 @@ export interface components {
             on: string[];
             to: string[];
             word: string;
+        };
+        /** CreatedBatch */
+        CreatedBatch: {
+            batchId?: number;
+            counts: components["schemas"]["BatchCounts"];
+            held: {
+                [key: string]: number;
+            };
+            items?: components["schemas"]["BatchItem"][];
+            revision: number;
+            schedule: string[];
+            slots: {
+                [key: string]: number;
+            };
+            steps: {
+                [key: string]: number;
+            };
+            zone: string;
         };
         /** CreatedDAG */
         CreatedDAG: {
@@ -3164,6 +3399,17 @@ export interface components {
             /** @enum {string} */
             catchup: "none" | "latest" | "all";
             catchupWindowSec?: number;
+        };
+        /** DagSlot */
+        DagSlot: {
+            batchId?: number;
+            dagRunId?: string;
+            outcome: string;
+            scheduledAt: string;
+        };
+        /** DagSlots */
+        DagSlots: {
+            slots: components["schemas"]["DagSlot"][];
         };
         /** DagSource */
         DagSource: {
@@ -3595,6 +3841,41 @@ export interface components {
             /** @default 86400 */
             remindSeconds?: number;
             to: string[];
+        };
+        /** NewBatch */
+        NewBatch: {
+            /** @constant */
+            action: "start";
+            dag: string;
+            /** @default false */
+            dryRun?: boolean;
+            expect?: number | null;
+            from: string;
+            leaveOut?: string[];
+            /**
+             * @default continue
+             * @enum {string}
+             */
+            onFailure?: "continue" | "stop";
+            /** @enum {null|string} */
+            only?: "missing" | "failed" | "all" | null;
+            /**
+             * @default oldest
+             * @enum {string}
+             */
+            order?: "oldest" | "newest";
+            /** @default 1 */
+            parallel?: number;
+            params?: {
+                [key: string]: string;
+            };
+            /** @default  */
+            reason?: string;
+            /** @default current */
+            text?: ("current" | "original") | number;
+            to: string;
+            /** @default false */
+            unknown?: boolean;
         };
         /** NewDAG */
         NewDAG: {
@@ -4876,7 +5157,14 @@ export type Approved = components['schemas']['Approved'];
 export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditSeal = components['schemas']['AuditSeal'];
+export type Batch = components['schemas']['Batch'];
+export type BatchCounts = components['schemas']['BatchCounts'];
+export type BatchFilter = components['schemas']['BatchFilter'];
+export type BatchItem = components['schemas']['BatchItem'];
+export type BatchItems = components['schemas']['BatchItems'];
+export type BatchList = components['schemas']['BatchList'];
 export type BrowserSession = components['schemas']['BrowserSession'];
+export type CancelBatch = components['schemas']['CancelBatch'];
 export type ChangeAlertChannel = components['schemas']['ChangeAlertChannel'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type ChangeTrigger = components['schemas']['ChangeTrigger'];
@@ -4889,6 +5177,7 @@ export type CoordinatorInstance = components['schemas']['CoordinatorInstance'];
 export type CoordinatorStatusResponse = components['schemas']['CoordinatorStatusResponse'];
 export type CopyOfUpgrade = components['schemas']['CopyOfUpgrade'];
 export type CoveringRule = components['schemas']['CoveringRule'];
+export type CreatedBatch = components['schemas']['CreatedBatch'];
 export type CreatedDAG = components['schemas']['CreatedDAG'];
 export type CreatedToken = components['schemas']['CreatedToken'];
 export type CreateGrantRequest = components['schemas']['CreateGrantRequest'];
@@ -4915,6 +5204,8 @@ export type DAGRunOfDAG = components['schemas']['DAGRunOfDAG'];
 export type DAGRuns = components['schemas']['DAGRuns'];
 export type DAGRunSummary = components['schemas']['DAGRunSummary'];
 export type DagSettings = components['schemas']['DagSettings'];
+export type DagSlot = components['schemas']['DagSlot'];
+export type DagSlots = components['schemas']['DagSlots'];
 export type DagSource = components['schemas']['DagSource'];
 export type DAGStatistics = components['schemas']['DAGStatistics'];
 export type DAGSuspension = components['schemas']['DAGSuspension'];
@@ -4966,6 +5257,7 @@ export type NamedValue = components['schemas']['NamedValue'];
 export type NameMatches = components['schemas']['NameMatches'];
 export type NewAlertChannel = components['schemas']['NewAlertChannel'];
 export type NewAlertRule = components['schemas']['NewAlertRule'];
+export type NewBatch = components['schemas']['NewBatch'];
 export type NewDAG = components['schemas']['NewDAG'];
 export type NewFileName = components['schemas']['NewFileName'];
 export type NewSource = components['schemas']['NewSource'];
@@ -5757,6 +6049,184 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BrowserSession"];
+                };
+            };
+        };
+    };
+    listBatches: {
+        parameters: {
+            query?: {
+                /** @description The nextCursor of the previous page. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchList"];
+                };
+            };
+        };
+    };
+    createBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedBatch"];
+                };
+            };
+        };
+    };
+    getBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batchId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    cancelBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batchId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelBatch"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    listBatchItems: {
+        parameters: {
+            query?: {
+                /** @description The nextCursor of the previous page. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                batchId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchItems"];
+                };
+            };
+        };
+    };
+    pauseBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batchId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    resumeBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batchId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+        };
+    };
+    retryBatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                batchId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
                 };
             };
         };
@@ -7479,6 +7949,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ShownDagSettings"];
+                };
+            };
+        };
+    };
+    listDAGSlots: {
+        parameters: {
+            query?: {
+                /** @description First day of the schedule, or a time with a zone. */
+                from?: string | null;
+                /** @description Last day of the schedule, or a time with a zone. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DagSlots"];
                 };
             };
         };

@@ -14,7 +14,7 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, DagRevision
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.source import SourceFile
-from dagbook.db.models.user import Grant, User
+from dagbook.db.models.user import Grant, Token, User
 from dagbook.db.repositories.accounts import dag_access, groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import first_row
@@ -37,6 +37,8 @@ _author = (
 _patterns = select(Grant.pattern).where(Grant.token_id == bindparam("token"))
 _dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
 _origin = select(Run.file_name, Run.parent_id, Run.dag_name).where(Run.id == bindparam("run"))
+_role = select(User.role, User.scope).where(User.id == bindparam("user"), User.disabled_at.is_(None))
+_token = select(Token.id).where(Token.id == bindparam("token"), Token.revoked_at.is_(None))
 _scope = select(User.scope).where(User.id == bindparam("user"))
 
 
@@ -92,6 +94,18 @@ def find_stored_dag(connection: ReadConnection, run: int) -> str | None:
     if file_name is None and get_of_run(connection, run).user_id is None:
         return str(dag_name)
     return None if file_name is None else str(file_name)
+
+
+def may_start(connection: ReadConnection, principal: Principal, dag_name: str) -> bool:
+    """Whether a principal may start runs of a DAG name, by the role, the token and the grants as of now."""
+    user, token = principal.user_id, principal.token_id
+    if user is None:
+        return True
+    found = connection.execute(_role, {"user": user}).first()
+    if found is None or (token is not None and connection.scalar(_token, {"token": token}) is None):
+        return False
+    may_anywhere = found.scope != "all" or found.role != "viewer"
+    return may_anywhere and _includes(connection, principal, dag_name, _OPERATOR)
 
 
 def _includes(connection: ReadConnection, principal: Principal, dag_name: str, rank: int) -> bool:

@@ -1,7 +1,6 @@
 """Queries of runs, their attempts, nodes, events and search tables."""
 
 __all__ = [
-    "live_runs",
     "run_ends",
     "run_filter",
     "run_history",

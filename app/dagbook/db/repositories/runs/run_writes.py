@@ -25,6 +25,7 @@ from dagbook.db.repositories import definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.alerts import run_mails
 from dagbook.db.repositories.alerts.run_mails import NewRunMail
+from dagbook.db.repositories.batches.turns import ItemKey
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs import search_index
 from dagbook.db.repositories.runs.run_rows import (
@@ -186,6 +187,7 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     secret_audit: NewAuditEntry | None = None  # the audit entry of the secrets that it reads, if any
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
     given: EvaluatedInputs | None = None  # its inputs as they were given, stored instead if it is queued
+    item: ItemKey | None = None  # the item of a batch that begins with it, in the same transaction
     despite_pause: bool = False  # whether it starts although everything is paused
 
     @property

@@ -52,7 +52,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str
     actor: str | None
     error: str | None
-    scheduled_at: datetime | None
+    scheduled_at: datetime | None = None
 
 
 summary = columns(Run, RunRow)

@@ -3,7 +3,7 @@
 import { SPANS, like, readTime, writeTime } from "./filter-text.js";
 import { STATUS_FILTER } from "./status.js";
 
-const TRIGGERS = ["api", "reschedule", "schedule", "webhook", "file", "sftp", "http", "run"];
+const TRIGGERS = ["api", "reschedule", "schedule", "webhook", "file", "sftp", "http", "run", "backfill"];
 /** @type {[value: string, word: string][]} */
 const SUB_RUNS = [["include", "also runs that steps called"], ["only", "only those"]];
 const DURATION = like(/^\d[\d.a-z]*$/u, "a duration such as 90s, 5m or 1h30m");

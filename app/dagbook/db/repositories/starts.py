@@ -1,25 +1,30 @@
-"""Runs of a DAG beside those that are made up for times that have passed."""
+"""Starts of a DAG: its newest live run, how many are active, and what became of each that was due."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import and_, bindparam, func, literal_column, select
+import msgspec
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import ScheduleSlot
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
-from dagbook.db.statements import first_row
+from dagbook.db.repositories.schedules import FAILED, MISSED, SKIPPED, START, SUSPENDED
+from dagbook.db.statements import all_rows, first_row
+from dagbook.db.types import SlotResult
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
 
-_MADE_UP = ("backfill", "recall")  # triggers of runs for past times
+# Triggers of the runs of batches.
+BACKFILL: Final = "backfill"
+RECALL: Final = "recall"
+_MADE_UP: list[ColumnElement[str]] = [literal_column(f"'{trigger}'") for trigger in (BACKFILL, RECALL)]
 # Runs that nothing was due for when they were created: caught up, or of a batch. A live start goes before them.
-_IS_LIVE = and_(
-    ScheduleSlot.made_up.is_not(True), Run.trigger.not_in([literal_column(f"'{each}'") for each in _MADE_UP])
-)
+_IS_LIVE = and_(ScheduleSlot.made_up.is_not(True), Run.trigger.not_in(_MADE_UP))
 _with_slot = Run.__table__.outerjoin(ScheduleSlot.__table__, ScheduleSlot.run_id == Run.id)
 _get_newest_live = (
     select(*runs.summary, ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
@@ -44,6 +49,22 @@ class NewestRun(RunRow, frozen=True, kw_only=True):
     minute: datetime | None
 
 
+class StartRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The start of a DAG at a minute: its outcome, and its run while that is there."""
+
+    minute: datetime
+    outcome: SlotResult
+    run: int | None
+    run_name: str | None
+    status: RunStatus | None
+    dag_revision: int | None
+
+    @property
+    def has_no_run(self) -> bool:
+        """Whether it never had a run."""
+        return self.outcome in (SKIPPED, SUSPENDED, MISSED, FAILED)
+
+
 def get_newest_live(connection: ReadConnection, dag_name: str) -> NewestRun | None:
     """Return the newest root run of a name that was not made up, with the slot that it was started for."""
     return first_row(connection, NewestRun, _get_newest_live, name=dag_name)
@@ -54,3 +75,15 @@ def is_full(connection: ReadConnection, dag_name: str, most: int) -> bool:
     counts = {row[0]: row[1] for row in connection.execute(_count_live, {"name": dag_name})}
     queued = counts.pop(RunStatus.QUEUED, 0)
     return sum(counts.values()) + (queued if most > 1 else 0) >= max(most, 1)
+
+
+def find_starts(connection: ReadConnection, dag: int, first: datetime, last: datetime) -> dict[datetime, StartRow]:
+    """Return the recorded starts of a DAG in a range of minutes, both inclusive."""
+    columns = (ScheduleSlot.minute, ScheduleSlot.outcome, Run.id.label("run"), Run.run_id.label("run_name"))
+    found = (
+        select(*columns, Run.status, Run.dag_revision)
+        .outerjoin(Run, Run.id == ScheduleSlot.run_id)
+        .where(ScheduleSlot.dag_id == dag, ScheduleSlot.kind == START)
+        .where(ScheduleSlot.minute >= first, ScheduleSlot.minute <= last)
+    )
+    return {row.minute: row for row in all_rows(connection, StartRow, found)}

@@ -1,0 +1,3 @@
+"""Controllers of batches."""
+
+__all__ = ["batches"]

@@ -1,0 +1,3 @@
+"""Batches and their items."""
+
+__all__ = ["batches", "items", "turns"]

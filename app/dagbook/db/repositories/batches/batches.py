@@ -1,0 +1,131 @@
+"""Batches: who has asked what, and how far each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, true, update
+
+from dagbook.db.database import BATCHES, ReadConnection, WriteConnection, mark_changed
+from dagbook.db.models.batch import IS_OPEN, Batch, BatchItem
+from dagbook.db.models.definition import Dag
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
+from dagbook.db.statements import all_rows, columns, first_row
+from dagbook.json_values import Json
+
+START, RETRY, AGAIN, STOP, DEQUEUE, DELETE = "start", "retry", "again", "stop", "dequeue", "delete"
+CURRENT, ORIGINAL = "current", "original"
+
+
+class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch to store."""
+
+    action: str
+    dag_id: int | None
+    filter: Mapping[str, Json]
+    params: Mapping[str, str]
+    revision: str
+    parallel: int
+    item_order: str
+    on_failure: str
+    reason: str | None
+    actor: Mapping[str, Json]
+    created_at: datetime
+    created_by: str | None
+    created_by_id: str | None
+
+
+class BatchRow(NewBatch, frozen=True, kw_only=True):
+    """A batch, with the present file name of its DAG."""
+
+    id: int
+    paused_at: datetime | None
+    paused_by: str | None
+    paused_why: str | None
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+    ended_at: datetime | None
+    file_name: str | None = None
+    dag_name: str | None = None
+
+
+class ItemCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many items of a batch have each state."""
+
+    planned: int = 0
+    begun: int = 0
+    done: int = 0
+    failed: int = 0
+    left_out: int = 0
+
+
+_select = select(*columns(Batch, BatchRow), Dag.file_name, Dag.dag_name).outerjoin(Dag, Dag.id == Batch.dag_id)
+_find_open = _select.where(IS_OPEN).order_by(Batch.id)
+
+
+def add(connection: WriteConnection, batch: NewBatch) -> int:
+    """Store a batch and return its id."""
+    mark_changed(connection, BATCHES)
+    added = insert(Batch).values(msgspec.structs.asdict(batch)).returning(Batch.id)
+    return connection.execute(added).scalar_one()
+
+
+def get(
+    connection: ReadConnection, batch: int, visibility: Visibility = EVERYTHING, user: str | None = None
+) -> BatchRow | None:
+    """Return a batch that is visible: one of a visible DAG, or of this user."""
+    return first_row(connection, BatchRow, _select.where(Batch.id == batch, *_visible(visibility, user)))
+
+
+def find_open(connection: ReadConnection) -> Sequence[BatchRow]:
+    """Return the batches that have not ended, oldest first."""
+    return all_rows(connection, BatchRow, _find_open)
+
+
+def find_page(
+    connection: ReadConnection, before: int | None, most: int, visibility: Visibility, user: str | None
+) -> Sequence[BatchRow]:
+    """Return visible batches, newest first: those before one, if it is given."""
+    older = () if before is None else (Batch.id < before,)
+    page = _select.where(*older, *_visible(visibility, user)).order_by(Batch.id.desc()).limit(most)
+    return all_rows(connection, BatchRow, page)
+
+
+def _visible(visibility: Visibility, user: str | None) -> list[ColumnElement[bool]]:
+    is_seen = and_(true(), *dag_access.narrow(Dag.dag_name, visibility))
+    return [or_(is_seen, Batch.created_by_id == user) if user is not None else is_seen] if visibility else []
+
+
+def count_items(connection: ReadConnection, batches: Sequence[int]) -> dict[int, ItemCounts]:
+    """Count the items of batches by their states."""
+    grouped = (
+        select(BatchItem.batch_id, BatchItem.state, func.count().label("number"))
+        .where(BatchItem.batch_id.in_(batches))
+        .group_by(BatchItem.batch_id, BatchItem.state)
+    )
+    found: dict[int, dict[str, int]] = {batch: {} for batch in batches}
+    for row in connection.execute(grouped):
+        found[row.batch_id][row.state] = row.number
+    return {batch: ItemCounts(**counts) for batch, counts in found.items()}
+
+
+def lock(connection: WriteConnection, batch: int) -> BatchRow | None:
+    """Lock a batch until the end of the transaction: no item of it begins meanwhile."""
+    connection.execute(select(Batch.id).where(Batch.id == batch).with_for_update())
+    return get(connection, batch)
+
+
+def pause_open(connection: WriteConnection, why: str, at: datetime, batch: int | None = None) -> None:
+    """Pause all open batches that are not paused, or one of them."""
+    paused = update(Batch).where(IS_OPEN, Batch.paused_at.is_(None))
+    paused = paused if batch is None else paused.where(Batch.id == batch)
+    connection.execute(paused.values(paused_at=at, paused_why=why))
+
+
+def change(connection: WriteConnection, batch: int, **values: object) -> None:
+    """Set columns of a locked batch."""
+    connection.execute(update(Batch).where(Batch.id == batch).values(values))
+    mark_changed(connection, BATCHES)
