@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -73,3 +74,24 @@ async def test_all_times_of_a_page_are_in_one_zone_that_can_be_changed(browser: 
         await note.select_option(label="Asia/Tokyo (yours)")
         await expect(page.get_by_role("row").filter(has_text=ACTIVE).locator("time").first).to_contain_text("09:00")
         assert visitor.complaints == []
+
+
+async def test_times_without_a_run_are_selected_by_a_drag_and_run_by_a_batch(browser: Browser, scheduled: Site) -> None:
+    scheduled.save("daily", "schedule: 'CRON_TZ=UTC 0 2 * * *'\nsteps:\n  - {name: one, command: 'true'}\n")
+    async with visiting(browser, scheduled.address, cookie=scheduled.cookies["operator"]) as visitor:
+        page = await visitor.open("/dags/daily/schedule")
+        cells = page.get_by_role("button", name=re.compile("02:00: missing$"))
+        await expect(page.get_by_role("button", name=re.compile(r"^Run \d+ missing$"))).to_be_visible()
+        await cells.nth(0).hover()
+        await page.mouse.down()
+        await cells.nth(1).hover()
+        await page.mouse.up()
+        await page.get_by_role("button", name="Run 2 missing").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.get_by_role("status")).to_contain_text("2 runs will start")
+        await dialog.get_by_role("button", name="Start").click()
+        await expect(page.get_by_text(re.compile(r"Batch \d+ has begun"))).to_be_visible()
+        await expect(page.get_by_role("button", name="Run 2 missing")).to_have_count(0)
+        assert visitor.complaints == []
+        assert await visitor.find_barriers() == []
+    scheduled.send("DELETE", "/dags/daily")

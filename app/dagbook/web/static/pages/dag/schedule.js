@@ -2,14 +2,16 @@
 
 import { html } from "../../vendor/core.js";
 import { put } from "../../lib/api.js";
-import { duration } from "../../lib/format.js";
+import { duration, plural } from "../../lib/format.js";
 import { href } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
+import { daysOf } from "../../lib/slots.js";
 import { useApi, useReady } from "../../lib/use-api.js";
 import { ActionButton, Loading, whenLoaded } from "../../parts/basic.js";
 import { ClockNote, Expression, NextTime, zoneOf } from "../../parts/clock.js";
 import { valuesOf } from "../../parts/form.js";
 import { attempt } from "../../parts/notice.js";
+import { SlotMatrix } from "../../parts/slotmatrix.js";
 import { Slots } from "../../parts/slots.js";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, readOnly: string }} props */
@@ -20,6 +22,9 @@ export function ScheduleTab({ name, details, readOnly }) {
   const settings = useApi(["dags", name, "settings"]);
   const past = useApi("schedules/slots", { dag: name, perPage: 20 });
   const next = useNextStarts(name, dag, 10);
+  const days = next.data ? daysOf(shortest(next.data.starts)) : 0;
+  const from = new Date(Date.now() - (days - 1) * 86_400_000).toISOString().slice(0, 10);
+  const due = useApi(schedule.length && days ? ["dags", name, "slots"] : null, { from });
   const save = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     const { catchup, hours } = valuesOf(event.target);
@@ -45,6 +50,10 @@ export function ScheduleTab({ name, details, readOnly }) {
       <label>Up to (hours late)<input name="hours" inputmode="decimal" size="6"
           value=${set.catchupWindowSec / 3600} /></label>
       <${ActionButton} right="write" type="submit">Save<//></form>`)}
+    ${schedule.length > 0 && html`<h2>Scheduled times</h2>
+      ${whenLoaded(due, "scheduled times", ({ slots }) => slots.length
+        ? html`<${SlotMatrix} name=${name} slots=${slots} reload=${due.reload} />`
+        : html`<p class="faint">Nothing was due in the last ${plural(days, "day")}.</p>`)}`}
     <h2>Past starts</h2>
     ${whenLoaded(past, "slots", ({ slots }) => slots.length ? html`<${Slots} slots=${slots} />`
       : html`<p class="faint">Nothing was due yet.</p>`)}`;
