@@ -14,8 +14,8 @@ from dagbook.batches.plan import BatchStep, end_of, next_step, plan_slots, text_
 from dagbook.batches.requests import NewBatch
 from dagbook.batches.slots import Due, DueSlot, find_due, find_slots, read_bound
 from dagbook.db.repositories.batches.items import EndedItem, ItemRow
+from dagbook.db.repositories.batches.starts import StartRow
 from dagbook.db.repositories.runs.runs import RunRow
-from dagbook.db.repositories.starts import StartRow
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.spec.time.schedule import read_entries

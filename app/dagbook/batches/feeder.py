@@ -21,9 +21,9 @@ from dagbook.batches.slots import Due
 from dagbook.clock import Clock
 from dagbook.db.database import BATCHES, Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import dags, schedules, starts
+from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.accounts import principals
-from dagbook.db.repositories.batches import batches, items, turns
+from dagbook.db.repositories.batches import batches, items, starts, turns
 from dagbook.db.repositories.batches.batches import BatchRow
 from dagbook.db.repositories.batches.items import FAILED, LEFT_OUT, ItemRow
 from dagbook.db.repositories.batches.turns import ItemKey

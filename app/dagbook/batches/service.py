@@ -18,9 +18,9 @@ from dagbook.batches.slots import Bound, Due, DueSlot, find_due, find_slots, rea
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
-from dagbook.db.repositories import audit, revisions, starts
+from dagbook.db.repositories import audit, revisions
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
-from dagbook.db.repositories.batches import batches, items
+from dagbook.db.repositories.batches import batches, items, starts
 from dagbook.db.repositories.batches.batches import BatchRow, ItemCounts
 from dagbook.db.repositories.batches.items import NewItem
 from dagbook.db.repositories.dags import DagRow

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from dagbook.db.repositories.batches.starts import StartRow
 from dagbook.db.repositories.schedules import FAILED, MISSED
-from dagbook.db.repositories.starts import StartRow
 from dagbook.definitions.timetable import firings
 from dagbook.engine.status import BAD_ENDS
 from dagbook.errors import BadRequestError

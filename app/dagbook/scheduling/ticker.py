@@ -13,7 +13,8 @@ import msgspec
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import dags, schedules, starts
+from dagbook.db.repositories import dags, schedules
+from dagbook.db.repositories.batches import starts
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import (
     FAILED,

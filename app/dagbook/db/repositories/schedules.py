@@ -105,9 +105,6 @@ _find_outcomes = select(*_SLOT_KEY, ScheduleSlot.outcome).where(
 _find_handled = select(*_SLOT_KEY).where(
     ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
 )
-_find_runs = select(*_SLOT_KEY, ScheduleSlot.run_id).where(
-    tuple_(*_SLOT_KEY).in_(bindparam("keys", expanding=True)), ScheduleSlot.run_id.is_not(None)
-)
 _is_handled = select(literal(1)).where(*_IS_SLOT)
 _find_restarting = (
     select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
@@ -273,16 +270,6 @@ def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[S
         values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
         for dag, kind, minute, outcome in connection.execute(_find_outcomes, {"keys": values}):
             found[SlotKey(dag, kind, minute)] = outcome
-    return found
-
-
-def find_runs(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, int | None]:
-    """Return the runs of those slots that have one."""
-    found: dict[SlotKey, int | None] = {}
-    for first in range(0, len(keys), _AT_A_TIME):
-        values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
-        for dag, kind, minute, run in connection.execute(_find_runs, {"keys": values}):
-            found[SlotKey(dag, kind, minute)] = run
     return found
 
 

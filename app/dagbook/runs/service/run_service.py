@@ -13,8 +13,9 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dags, starts
+from dagbook.db.repositories import audit, dags
 from dagbook.db.repositories.accounts import principals
+from dagbook.db.repositories.batches import starts
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest

@@ -18,6 +18,7 @@ import msgspec
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
+from dagbook.db.repositories.batches.starts import find_runs
 from dagbook.db.repositories.batches.turns import Turns, begin
 from dagbook.db.repositories.runs import run_ends, run_writes
 from dagbook.db.repositories.runs.run_writes import (
@@ -248,7 +249,7 @@ class Recorder:
         named = {(run.dag_name, run.run_id) for item, run in roots if run.is_named or item.retried}
         used = run_writes.find_used(connection, named)
         outcomes = schedules.find_outcomes(connection, [run.slot.key for _, run in roots if run.slot is not None])
-        taken = schedules.find_runs(connection, [run.slot.key for _, run in roots if run.slot and run.slot.of_batch])
+        taken = find_runs(connection, [run.slot.key for _, run in roots if run.slot and run.slot.of_batch])
         waiting = trigger_events.lock_waiting(connection, {run.trigger_event for _, run in roots if run.trigger_event})
 
         def refuse(run: NewRun, activity: Activity) -> Refusal | None:

@@ -1,3 +1,3 @@
-"""Batches and their items."""
+"""Batches and their items, and the starts that they fill in."""
 
-__all__ = ["batches", "items", "turns"]
+__all__ = ["batches", "items", "starts", "turns"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, tuple_
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import ScheduleSlot
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
-from dagbook.db.repositories.schedules import FAILED, MISSED, SKIPPED, START, SUSPENDED
+from dagbook.db.repositories.schedules import FAILED, MISSED, SKIPPED, START, SUSPENDED, SlotKey
 from dagbook.db.statements import all_rows, first_row
 from dagbook.db.types import SlotResult
 from dagbook.engine.status import RunStatus
@@ -22,6 +23,7 @@ from dagbook.spec.time.schedule import Kind
 # Triggers of the runs of batches.
 BACKFILL: Final = "backfill"
 RECALL: Final = "recall"
+_AT_A_TIME = 500  # values per key
 _MADE_UP: list[ColumnElement[str]] = [literal_column(f"'{trigger}'") for trigger in (BACKFILL, RECALL)]
 # Runs that nothing was due for when they were created: caught up, or of a batch. A live start goes before them.
 _IS_LIVE = and_(ScheduleSlot.made_up.is_not(True), Run.trigger.not_in(_MADE_UP))
@@ -32,6 +34,10 @@ _get_newest_live = (
     .where(Run.dag_name == bindparam("name"), Run.root_id.is_(None), _IS_LIVE)
     .order_by(Run.created_at.desc(), Run.run_id.desc())
     .limit(1)
+)
+_key = (ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
+_find_runs = select(*_key, ScheduleSlot.run_id).where(
+    tuple_(*_key).in_(bindparam("keys", expanding=True)), ScheduleSlot.run_id.is_not(None)
 )
 _count_live = (
     select(Run.status, func.count())
@@ -87,3 +93,13 @@ def find_starts(connection: ReadConnection, dag: int, first: datetime, last: dat
         .where(ScheduleSlot.minute >= first, ScheduleSlot.minute <= last)
     )
     return {row.minute: row for row in all_rows(connection, StartRow, found)}
+
+
+def find_runs(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, int | None]:
+    """Return the runs of those slots that have one."""
+    found: dict[SlotKey, int | None] = {}
+    for first in range(0, len(keys), _AT_A_TIME):
+        values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
+        for dag, kind, minute, run in connection.execute(_find_runs, {"keys": values}):
+            found[SlotKey(dag, kind, minute)] = run
+    return found
