@@ -55,7 +55,7 @@ LIMITS = {
     # 5 for steps of SQL (options, statements, rows, two engines).
     # 4 for keys that can be rotated (rows, their encryption with another key, controller, command).
     # 1 for Vault.
-    # 13 for batches: 5 of the package (2 of them pure, and its requests), the models, 4 of the database (one for the
+    # 12 for batches: 5 of the package (2 of them pure, and its requests), the models, 4 of the database (one for the
     # starts of a DAG), schemas, the controller, commands.
     "modules": Limit(598, goal=400),
     "modules in a package": Limit(15, goal=15),
@@ -96,7 +96,7 @@ LIMITS = {
     # + 298: secrets of Vault (the client 245, settings 40).
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    "lines": Limit(98_789, goal=67_000),
+    "lines": Limit(98_801, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
@@ -106,7 +106,7 @@ LIMITS = {
     "type: ignore without a reason": Limit(0, goal=0),
     "uses of Any": Limit(97, goal=97),
     "rows read by name": Limit(0, goal=0),
-    "files that a start passes": Limit(69, goal=58),  # + what an execution ran, compressed responses, rights of rows
+    "files that a start passes": Limit(70, goal=58),  # + what an execution ran, compressed responses, rights, batches
     "files that the end of a step passes": Limit(36, goal=30),  # + the removal of a run's folder as its account
     "files that a list of DAGs passes": Limit(23, goal=19),  # + compressed responses, rights of rows
 }

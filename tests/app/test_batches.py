@@ -310,8 +310,11 @@ async def test_a_dag_that_is_renamed_goes_on_and_one_that_is_deleted_says_why(sc
     await scene.store(DAILY + LONG)
     batch = (await scene.backfill(1, 3))["batchId"]
     await scene.counted(batch, begun=1)
-    await scene.ok("POST", f"/dags/{scene.name}/rename", newFileName=f"{scene.name}-b")
+    await scene.ok("POST", f"/batches/{batch}/pause")
     await scene.stop_running()
+    await scene.counted(batch, failed=1, begun=0)
+    await scene.ok("POST", f"/dags/{scene.name}/rename", newFileName=f"{scene.name}-b")
+    await scene.ok("POST", f"/batches/{batch}/resume")
     await scene.counted(batch, failed=1, begun=1)
     assert (await scene.batch(batch))["dag"] == f"{scene.name}-b"
     await scene.ok("DELETE", f"/dags/{scene.name}-b")

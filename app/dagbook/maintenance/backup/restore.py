@@ -29,7 +29,7 @@ from dagbook.maintenance.backup.postgres_programs import Place, find_program, ru
 from dagbook.maintenance.backup.snapshot import is_snapshot
 from dagbook.settings.definitions import KEY_FILE
 
-_FIRST_WITH_HOLD, _FIRST_WITH_TRIGGERS, _FIRST_WITH_BATCHES = "0115", "0120", "0123"
+_FIRST_WITH_HOLD, _FIRST_WITH_TRIGGERS, _FIRST_WITH_BATCHES = "0115", "0120", "0124"
 _TABLE = re.compile(r"TABLE (\S+) alembic_version ")
 # What is there already, or is stored last: without its revision no server takes the tables for a database of Dagbook.
 _LEFT_OUT = re.compile(r" (SCHEMA - \S+|COMMENT - SCHEMA \S+|TABLE DATA \S+ alembic_version) ")

@@ -1,6 +1,6 @@
-"""Batches and their items; the minute of a schedule that a run is for.
+"""Batches and their items.
 
-Revision ID: 0123
+Revision ID: 0124
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from sqlalchemy.types import TypeEngine
 
 from dagbook.db.migrations.migration_support import migration
 
-revision = "0123"
-down_revision: str | None = "0122"
+revision = "0124"
+down_revision: str | None = "0123"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -32,7 +32,6 @@ STATES = "'planned', 'begun', 'done', 'failed', 'left_out'"
 
 def upgrade() -> None:
     with migration(op.get_bind(), triggers=TRIGGERS):
-        op.add_column("runs", sa.Column("scheduled_at", COLUMN_TYPES["time"], nullable=True))
         _create_batches()
         _create_items()
 
@@ -41,7 +40,6 @@ def downgrade() -> None:
     with migration(op.get_bind(), triggers=TRIGGERS):
         for table in ("batch_items", "batches"):
             op.drop_table(table)
-        op.drop_column("runs", "scheduled_at")
 
 
 def _create(
