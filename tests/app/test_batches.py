@@ -283,8 +283,8 @@ async def test_a_batch_that_stops_at_a_failure_is_resumed_after_it_or_retried_wi
     marker = tmp_path / "marker"
     await scene.store(DAILY + failing(marker, 2, 3))
     batch = (await scene.backfill(1, 4, onFailure="stop"))["batchId"]
-    paused = await scene.counted(batch, failed=1, planned=2)
-    assert paused["pausedWhy"] == f"{day(2)}T02:00:00+00:00 has failed"
+    await scene.counted(batch, failed=1, planned=2)
+    assert (await scene.batch(batch))["pausedWhy"] == f"{day(2)}T02:00:00+00:00 has failed"
     await scene.ok("POST", f"/batches/{batch}/resume")
     await scene.counted(batch, failed=2, planned=1)
     marker.touch()

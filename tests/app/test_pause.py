@@ -61,7 +61,7 @@ class Site(NamedTuple):
 
     async def count_runs(self) -> dict[RunStatus, int]:
         """Count all runs by status."""
-        statement = select(Run.status, func.count_runs()).group_by(Run.status)
+        statement = select(Run.status, func.count()).group_by(Run.status)
         database = self.servers[0].services.runs.database
         rows = await database.read(lambda connection: connection.execute(statement).all())
         return {row[0]: row[1] for row in rows}

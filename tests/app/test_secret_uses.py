@@ -93,7 +93,7 @@ async def test_the_rows_go_with_their_run(flow: Recorded) -> None:
 
 async def test_names_and_keys_are_recorded_as_far_as_an_index_takes_them(flow: Recorded) -> None:
     name, key = "N" * 5000, "K" * 5000
-    spec = f"secrets: [{{name: {name}, provider: env, key: {key}}}]\nenv: [{key}: x]\nsteps: [{{command: 'true'}}]\n"
+    spec = f"secrets: [{{name: {name}, provider: env, key: {key}}}]\nenv: [? {key} : x]\nsteps: [{{command: 'true'}}]\n"
     await flow.run(spec)
     assert await flow.uses() == [(1, name[:300], "env", key[:300], None)]
 

@@ -100,7 +100,7 @@ async def test_an_item_outlives_its_runs_and_goes_with_its_batch(database: Datab
 
 
 async def test_planned_items_may_begin_as_far_as_their_open_batch_has_room(database: Database) -> None:
-    """A run that has finished takes no room, though its item is not settled; one that waits does."""
+    """A run that waits takes room, and one that has finished until its item is settled: the batch may stop there."""
 
     def work(connection: WriteConnection) -> None:
         add_definition(connection)
@@ -108,7 +108,7 @@ async def test_planned_items_may_begin_as_far_as_their_open_batch_has_room(datab
         finished = add_run(connection, run_id="finished")
         bring_run_to(connection, finished, RunStatus.FAILED)
         begun = [{"state": "begun", "run_id": run} for run in (waiting, finished)]
-        first = add_items(connection, *begun, {}, {}, {}, {"state": "failed"}, parallel=3)
+        first = add_items(connection, *begun, {}, {}, {}, {"state": "failed"}, parallel=4)
         paused = add_items(connection, {"minute": NOW}, paused_at=NOW)
         keys = [ItemKey(first, place) for place in range(1, 7)]
         found = Turns(connection, [*keys, ItemKey(paused, 1), None])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,8 +86,9 @@ def read_end(text: str, now: datetime) -> datetime:
 
 def reason_option(*, required: bool = False) -> Callable[[FC], FC]:
     """Make the option with the reason of a pause."""
-    default = None if required else ""  # click takes a default for a value that was given
-    return click.option("--reason", default=default, metavar="TEXT", required=required, help="Why; everyone sees it.")
+    # click takes a default, also None, for a value that was given.
+    option = partial(click.option, "--reason", metavar="TEXT", help="Why; everyone sees it.")
+    return option(required=True) if required else option(default="")
 
 
 until_option = click.option(

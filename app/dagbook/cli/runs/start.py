@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.dags import DAGFileDetails, Spec, StartDAG
+from dagbook.api.schemas.maintenance import PauseStatus
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline
 from dagbook.api.schemas.runs import StartInline
 from dagbook.auth.audit_context import local_actor
@@ -140,7 +141,9 @@ async def run_source(api: Api, request: Request) -> int:
             if not is_told:
                 echo(f"waiting: {error.message}", err=True)
             is_told = True
-            await asyncio.sleep(_PAUSE_POLL_SECONDS)
+            # By a request, since a process that has the database serves others after its first one: `dagbook unpause`.
+            while (await api.get("/pause", PauseStatus)).paused:  # noqa: ASYNC110 - of a server
+                await asyncio.sleep(_PAUSE_POLL_SECONDS)
     await _warn_of_undeclared(api, request.source, request.params)
     return await watch(api, path)
 

@@ -142,10 +142,14 @@ async def _answer(services: BatchServices, caller: Caller, batch_id: str) -> Bat
     return shown
 
 
+async def _find_dag(services: BatchServices, file_name: str) -> DagRow | None:
+    name = strip_suffix(file_name)
+    return await services.database.read_inline(dags.get, name) if is_name(name) else None
+
+
 async def _require_dag(services: BatchServices, caller: Caller, file_name: str) -> DagRow:
     """Return a DAG that a caller may run; raises NotFoundError and ForbiddenError."""
-    name = strip_suffix(file_name)
-    dag = await services.database.read_inline(dags.get, name) if is_name(name) else None
+    dag = await _find_dag(services, file_name)
     if dag is None or not await sees_dag(services.auth, caller, dag.dag_name):
         raise NotFoundError(f"dag: there is no DAG named {shorten(file_name)}")
     await require_dag(services.auth, caller, dag.dag_name, Requires.RUN)
@@ -250,7 +254,7 @@ class BatchesController(Controller):
 
         Without days these are the last 31.
         """
-        dag = await services.database.read_inline(dags.get, strip_suffix(file_name))
+        dag = await _find_dag(services, file_name)
         if dag is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
         today = services.now().astimezone(services.zone).date()

@@ -8,18 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import bindparam, func, select
 
 from dagbook.db.database import BATCHES, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.batch import IS_BEGUN, IS_OPEN, IS_PLANNED, Batch, BatchItem
-from dagbook.db.models.run import Run
 from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.statements import is_one_of
-from dagbook.engine.status import RunStatus
 
-_ACTIVE: list[ColumnElement[int]] = [
-    literal_column(str(int(each))) for each in (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
-]
 _lock_batches = (
     select(Batch.id, Batch.parallel)
     .where(is_one_of(Batch.id, "batches"), IS_OPEN, Batch.paused_at.is_(None), Batch.cancelled_at.is_(None))
@@ -28,8 +23,7 @@ _lock_batches = (
 )
 _count_begun = (
     select(BatchItem.batch_id, func.count().label("number"))
-    .join(Run, Run.id == BatchItem.run_id)
-    .where(is_one_of(BatchItem.batch_id, "batches"), IS_BEGUN, Run.status.in_(_ACTIVE))
+    .where(is_one_of(BatchItem.batch_id, "batches"), IS_BEGUN)
     .group_by(BatchItem.batch_id)
 )
 _find_planned = Prepared(
@@ -72,7 +66,10 @@ class Turns:
 
 
 def count_begun(connection: ReadConnection, batches: Iterable[int]) -> dict[int, int]:
-    """Return how many items of batches have an active run."""
+    """Return how many items of batches have begun.
+
+    An item whose run has finished has its place until that is settled: it may be what the batch has to stop at.
+    """
     return {row.batch_id: row.number for row in connection.execute(_count_begun, {"batches": sorted(batches)})}
 
 
