@@ -94,9 +94,10 @@ LIMITS = {
     # + 380: keys that can be rotated (encryption 140, rows 125, API, doctor and command 115).
     # + 71: which attempt had which secret.
     # + 298: secrets of Vault (the client 245, settings 40).
+    # + 53: the starts that a pause has skipped, by DAG.
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    "lines": Limit(98_801, goal=67_000),
+    "lines": Limit(98_853, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dagbook.api.schemas.maintenance import EndedPause
+from dagbook.cli.server.pause import describe_end
 from tests.app.program import CommandLine, CommandResult, end
 from tests.waiting import PATIENCE_SECONDS
 
@@ -31,9 +33,21 @@ def test_a_pause_is_set_shown_and_ended_without_a_server(command: Command) -> No
     assert refused.status == 1
     assert "this database is not held; `dagbook unpause` ends that everything is paused by " in refused.err
     ended = command("unpause", "--json")
-    assert (ended.status, json.loads(ended.out)) == (0, {"skippedStarts": 0})
+    told = json.loads(ended.out)
+    assert (ended.status, told["skippedStarts"], told["skipped"]) == (0, 0, {})
     again = command("unpause")
     assert (again.status, "nothing is paused" in again.err) == (1, True)
+
+
+def test_the_end_of_a_pause_offers_what_it_has_skipped() -> None:
+    since, until = "2026-03-01T22:00:00+01:00", "2026-03-02T06:00:07+01:00"
+    skipped = {"etl": 2} | {f"dag-{number}": 1 for number in range(25)}
+    first, second, *others = describe_end(
+        EndedPause(skipped_starts=27, skipped=skipped, since=since, ended_at=until)
+    ).splitlines()
+    assert first == "the pause has ended; it skipped 27 starts of schedules"
+    assert second == f"  dagbook backfill etl --from {since} --to {until}"
+    assert (len(others), others[-1]) == (20, "  and 6 more DAGs")
 
 
 @pytest.mark.parametrize(

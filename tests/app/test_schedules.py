@@ -966,7 +966,8 @@ async def test_a_slot_in_a_pause_is_suspended_with_the_sentence_and_counted(cloc
         await clockwork.tick(number)
     assert await clockwork.outcomes() == ["started", "suspended", "suspended", "suspended"]
     assert {slot["reason"] for slot in (await clockwork.slots())[1:]} == {PAUSED}
-    assert (await clockwork.client.delete("/pause")).json() == {"skippedStarts": 3}
+    ended = (await clockwork.client.delete("/pause")).json()
+    assert (ended["skippedStarts"], ended["skipped"]) == (3, {clockwork.name: 3})
     await clockwork.tick(4)
     assert (await clockwork.outcomes())[-2:] == ["suspended", "started"]
     assert len(await clockwork.runs()) == 2
@@ -989,7 +990,7 @@ async def test_starts_that_a_pause_has_suspended_are_made_up_once(
     # From now on it is due once an hour, so that what is made up is told from what is due.
     minute = (clockwork.minute(3).minute + 30) % 60
     await clockwork.save(f"schedule: '{minute} * * * *'\n" + QUICK)
-    assert (await clockwork.client.delete("/pause")).json() == {"skippedStarts": 0}
+    assert (await clockwork.client.delete("/pause")).json()["skipped"] == {}
     await asyncio.gather(clockwork.tick(4), clockwork.another().tick(clockwork.minute(4)))
     assert await clockwork.outcomes() == ["started", *made_up]
     await clockwork.settled()

@@ -10,7 +10,8 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import audit, changes, queue, schedules
+from dagbook.db.repositories import audit, changes, queue
+from dagbook.db.repositories.batches import starts
 from dagbook.db.repositories.queue import TotalPauseRow
 from dagbook.db.repositories.runs import run_history, run_writes
 from dagbook.engine.status import RunStatus
@@ -28,6 +29,14 @@ class PauseState(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     queued: int
     skipped_starts: int
+
+
+class EndedPause(msgspec.Struct, frozen=True):
+    """The first minute and the end of a pause, and by file name how many starts it has skipped for good."""
+
+    first: datetime
+    ended: datetime
+    skipped: dict[str, int]
 
 
 class Pausing:
@@ -54,7 +63,7 @@ class Pausing:
                 row=row,
                 running=active.get(RunStatus.RUNNING, 0) + active.get(RunStatus.NOT_STARTED, 0),
                 queued=active.get(RunStatus.QUEUED, 0),
-                skipped_starts=schedules.count_skipped(connection, row.paused_at),
+                skipped_starts=sum(starts.count_skipped(connection, row.paused_at).values()),
             )
 
         return await self._database.read(describe)
@@ -80,24 +89,26 @@ class Pausing:
         self._signal.notify()  # so that the queues know when it ends
         _log.info("everything was paused by %s: %s", actor.label or "unknown", reason)
 
-    async def unpause(self, actor: Actor) -> int:
-        """End the pause, and return how many starts of schedules it has skipped; raises NotRunningError without one."""
+    async def unpause(self, actor: Actor) -> EndedPause:
+        """End the pause; raises NotRunningError without one."""
         now = self._now()
 
-        def work(connection: WriteConnection) -> int:
+        def work(connection: WriteConnection) -> EndedPause:
             _lock(connection)
             before = queue.get_total_pause(connection)
             if before is None:
                 raise NotRunningError("nothing is paused as a whole; single queues and DAGs are resumed by their names")
-            skipped = schedules.count_skipped(connection, before.paused_at)
+            skipped = starts.count_skipped(connection, before.paused_at)
             queue.remove_total_pause(connection)
-            _publish(connection, actor, _change(Action.PAUSE_END, before, {"skippedStarts": skipped}), now)
-            return skipped
+            after = {"skippedStarts": sum(skipped.values())}
+            _publish(connection, actor, _change(Action.PAUSE_END, before, after), now)
+            minute = before.paused_at.replace(second=0, microsecond=0)
+            return EndedPause(first=minute, ended=now, skipped=skipped)
 
-        skipped = await self._database.write(work)
+        ended = await self._database.write(work)
         self._signal.notify()
         _log.info("the pause of everything was ended by %s", actor.label or "unknown")
-        return skipped
+        return ended
 
 
 def _lock(connection: WriteConnection) -> None:

@@ -129,9 +129,15 @@ class PauseStatus(Schema, kw_only=True):
 
 
 class EndedPause(Schema, kw_only=True):
-    """The starts of schedules that a pause of everything has skipped, and that nothing makes up for."""
+    """The starts of schedules that a pause of everything has skipped, and that nothing makes up for.
+
+    ``skipped`` has the number of each DAG by its file name; a batch from ``since`` to ``endedAt`` starts them.
+    """
 
     skipped_starts: int
+    skipped: dict[str, int]
+    since: str
+    ended_at: str
 
 
 class RetentionLimits(Schema, kw_only=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from itertools import islice
+from shlex import quote
 
 import click
 from msgspec import UNSET
@@ -17,6 +19,7 @@ from dagbook.cli.runs.why import describe_hold, describe_pause, read_hold
 from dagbook.cli.transport import Mode
 
 _POLL_SECONDS = 0.5
+_MOST_OFFERED = 20  # DAGs
 
 
 @click.command(cls=GlobalOptions, example='dagbook pause --reason "move of the database" --until 06:00 --wait')
@@ -50,7 +53,20 @@ async def pause(api: Api, *, reason: str, until: datetime | None, wait: bool) ->
 async def unpause(api: Api) -> None:
     """End the pause of everything: queued runs start, and schedules from the next minute on.
 
-    DAGs with the setting catchup make up for what the pause has skipped. Of the others the number is printed.
+    DAGs with the setting catchup make up for what the pause has skipped. Of the others the number is printed, with the
+    commands that start them.
     """
     done = decode(await api.send("DELETE", "/pause"), EndedPause)
-    report(f"the pause has ended; it skipped {count_of(done.skipped_starts, 'start')} of schedules", done)
+    report(describe_end(done), done)
+
+
+def describe_end(done: EndedPause) -> str:
+    """Return how many starts of schedules a pause has skipped, and the commands that start them."""
+    offered = islice(done.skipped, _MOST_OFFERED)
+    lines = [
+        f"the pause has ended; it skipped {count_of(done.skipped_starts, 'start')} of schedules",
+        *(f"  dagbook backfill {quote(name)} --from {done.since} --to {done.ended_at}" for name in offered),
+    ]
+    if (more := len(done.skipped) - _MOST_OFFERED) > 0:
+        lines.append(f"  and {count_of(more, 'more DAG')}")
+    return "\n".join(lines)

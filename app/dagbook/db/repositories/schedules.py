@@ -37,7 +37,6 @@ from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, put
 from dagbook.db.types import CatchUp, OrderedJson, SlotResult, UtcDateTime
-from dagbook.engine.admission import EVERYTHING_PAUSED
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
 
@@ -386,18 +385,6 @@ def drop_pending(connection: WriteConnection, keys: Iterable[SlotKey]) -> None:
     """Store that these starts are not made up; they stay suspended."""
     rows = [{"b_dag_id": key.dag, "b_kind": key.kind, "b_minute": key.minute, "made_up": False} for key in keys]
     _drop_pending.execute_many(connection, rows)
-
-
-def count_skipped(connection: ReadConnection, since: datetime) -> int:
-    """Count the starts that a pause of everything, since a time, has skipped, and that nothing makes up for."""
-    statement = select(func.count()).where(
-        ScheduleSlot.minute >= since.replace(second=0, microsecond=0),
-        ScheduleSlot.kind == START,
-        ScheduleSlot.outcome == SUSPENDED,
-        ~ScheduleSlot.made_up,
-        ScheduleSlot.reason.startswith(EVERYTHING_PAUSED),
-    )
-    return connection.scalar(statement) or 0
 
 
 def find_running(connection: ReadConnection, dag_name: str) -> list[int]:

@@ -3497,6 +3497,11 @@ export interface components {
         };
         /** EndedPause */
         EndedPause: {
+            endedAt: string;
+            since: string;
+            skipped: {
+                [key: string]: number;
+            };
             skippedStarts: number;
         };
         /** EndedRun */

@@ -64,4 +64,10 @@ class PauseController(Controller):
 
         Without a pause it is refused with ``not_running``.
         """
-        return EndedPause(skipped_starts=await services.pausing.unpause(caller.actor))
+        ended = await services.pausing.unpause(caller.actor)
+        return EndedPause(
+            skipped_starts=sum(ended.skipped.values()),
+            skipped=ended.skipped,
+            since=time_text(ended.first, services.zone),
+            ended_at=time_text(ended.ended, services.zone),
+        )

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, select, tuple_
 
 from dagbook.db.database import ReadConnection
+from dagbook.db.models.definition import Dag
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import ScheduleSlot
 from dagbook.db.repositories.runs import runs
@@ -17,6 +18,7 @@ from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.schedules import FAILED, MISSED, SKIPPED, START, SUSPENDED, SlotKey
 from dagbook.db.statements import all_rows, first_row
 from dagbook.db.types import SlotResult
+from dagbook.engine.admission import EVERYTHING_PAUSED
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
 
@@ -103,3 +105,21 @@ def find_runs(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotK
         for dag, kind, minute, run in connection.execute(_find_runs, {"keys": values}):
             found[SlotKey(dag, kind, minute)] = run
     return found
+
+
+def count_skipped(connection: ReadConnection, since: datetime) -> dict[str, int]:
+    """Count, by file name, the starts that a pause since a time has skipped, and that nothing makes up for."""
+    statement = (
+        select(Dag.file_name, func.count())
+        .join(Dag, Dag.id == ScheduleSlot.dag_id)
+        .where(
+            ScheduleSlot.minute >= since.replace(second=0, microsecond=0),
+            ScheduleSlot.kind == START,
+            ScheduleSlot.outcome == SUSPENDED,
+            ~ScheduleSlot.made_up,
+            ScheduleSlot.reason.startswith(EVERYTHING_PAUSED),
+        )
+        .group_by(Dag.file_name)
+        .order_by(Dag.file_name)
+    )
+    return {row[0]: row[1] for row in connection.execute(statement)}
