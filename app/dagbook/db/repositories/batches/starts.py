@@ -111,6 +111,7 @@ def count_skipped(connection: ReadConnection, since: datetime) -> dict[str, int]
     """Count, by file name, the starts that a pause since a time has skipped, and that nothing makes up for."""
     statement = (
         select(Dag.file_name, func.count())
+        .select_from(ScheduleSlot)
         .join(Dag, Dag.id == ScheduleSlot.dag_id)
         .where(
             ScheduleSlot.minute >= since.replace(second=0, microsecond=0),
