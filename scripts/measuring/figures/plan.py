@@ -142,7 +142,7 @@ PLAN = (
     _named_of_several("alerts", "FA8", 380_100, 10),
     _named_of_several("alerts", "FA9", 390_100, 5),
     *_named("triggers", "FB1", 410_100, 1),
-    _named_of_several("triggers", "FB2", 420_100, 10),
+    _named_of_several("triggers", "FB2", 420_100, 13),
     _named_of_several("triggers", "FB3", 430_100, 5),
     *_named("triggers", "FB4", 440_100, 1),
     *_named("triggers", "FB5", 450_100, 1),
