@@ -78,7 +78,7 @@ def nanoseconds(text: str) -> int:
 @pytest.mark.both_engines
 async def test_a_tree_of_runs_is_sent_with_ids_and_times_of_its_rows(dagbook: Dagbook, web: Web) -> None:
     spec = (
-        otel(web, ", resource: {service.name: 'reports-$DAG_NAME', count: 3, share: 0.5, on: true, list: [1]}")
+        otel(web, ", resource: {service.name: 'reports-$DAG_NAME', count: 3, share: 0.5, live: true, list: [1]}")
         + """
 handlerOn: {exit: {command: "true"}}
 steps:
@@ -105,7 +105,7 @@ steps: [{name: inner, command: "true"}]
         "service.name": f"reports-{dagbook.name}",
         "count": "3",
         "share": 0.5,
-        "on": True,
+        "live": True,
     }
     by_name: dict[str, list[Received]] = {}
     for span in spans:
@@ -372,11 +372,11 @@ async def test_a_base_configuration_traces_all_runs(database_url: str, tmp_path:
     assert (headers["x-team"], headers["x-own"]) == ("ops", "1")
 
 
-async def test_what_waits_for_a_receiver_does_not_count_as_a_message_that_is_late(dagbook: Dagbook, web: Web) -> None:
+async def test_what_waits_for_a_receiver_is_no_message_that_is_late(
+    database_url: str, tmp_path: Path, web: Web
+) -> None:
     web.answers[PATH] = plain(503)
-    run_id = await run_id_of(dagbook, otel(web) + STEPS)
-    await _first(web)
-    metrics = (await dagbook.client.get("/metrics")).text
-    assert "dagbook_alert_oldest_due_seconds 0.0" in metrics
-    web.answers[PATH] = plain(200)
-    await receipt(dagbook, run_id)
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        dagbook = Dagbook(client, "late")
+        await failed_try(dagbook, await run_id_of(dagbook, otel(web) + STEPS))
+        assert "dagbook_alert_oldest_due_seconds 0.0" in (await client.get("/metrics")).text

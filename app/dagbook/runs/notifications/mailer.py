@@ -172,7 +172,7 @@ class RunMailer:
             return now, run_mails.find_waiting(connection, now)
 
         now, waiting = await self._database.read_inline(look)
-        known = {each.channel for each in waiting}
+        known = {each.channel for each in waiting} | self._serving  # what is being sent is not among what waits
         self._resting = {channel: rest for channel, rest in self._resting.items() if channel in known}
         for each in waiting:
             if max(each.due_at, self._rests_until(each.channel, now)) <= now and each.channel not in self._serving:
