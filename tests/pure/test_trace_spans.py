@@ -60,7 +60,7 @@ def spans(rows: TraceRows, context: TraceContext = CONTEXT, most: int = 100) -> 
 
 def test_a_run_and_its_steps_are_a_tree_with_ids_and_times_of_their_rows() -> None:
     failed = node(1, 1, "b", status=NodeStatus.FAILED, exit_code=3, error="exit status 3", finished_at=at(5.000001))
-    exiting = node(1, -6 + 2, "onExit")
+    exiting = node(1, -5, "onExit")
     rows = TraceRows(
         runs=[run(1, status=RunStatus.FAILED, error="step b failed")],
         nodes=[exiting, node(1, 0, "a"), failed],
