@@ -78,13 +78,15 @@ class _Trace:
             "dag.status": run.status.label,
         }
         first = min((node.started_at for node in self.nodes[run.id]), default=run.closed_at)
+        start, end = _times(run.started_at or first, run.closed_at)
         return Span(
             trace_id=self._trace,
             span_id=span_of_run(run.id, run.attempt),
             parent_span_id=parent,
             name=f"DAG: {run.dag_name}"[:_LONGEST_NAME],
             kind=otlp.INTERNAL,
-            **_times(run.started_at or first, run.closed_at),
+            start_time_unix_nano=start,
+            end_time_unix_nano=end,
             attributes=attributes(about),
             status=_status(run.status, run.error),
         )
@@ -93,13 +95,15 @@ class _Trace:
         """Make the span of a step or handler: of all its executions, with an event for each retry."""
         about = {"step.name": node.name, "step.status": node.status.label, "step.exit_code": node.exit_code or None}
         retries = self._retries[node.run_id, node.position]
+        start, end = _times(node.started_at, node.finished_at or run.closed_at)
         return Span(
             trace_id=self._trace,
             span_id=span_of_node(run.id, run.attempt, node.name, is_handler=node.position < 0),
             parent_span_id=span_of_run(run.id, run.attempt),
             name=f"Step: {node.name}"[:_LONGEST_NAME],
             kind=otlp.INTERNAL,
-            **_times(node.started_at, node.finished_at or run.closed_at),
+            start_time_unix_nano=start,
+            end_time_unix_nano=end,
             attributes=attributes(about),
             events=[_event(retry) for retry in retries[:MOST_PARTS]],
             dropped_events_count=len(retries[MOST_PARTS:]),
@@ -118,8 +122,8 @@ def _event(retry: TracedRetry) -> JsonObject:
     return {"timeUnixNano": nanoseconds(retry.at), "name": "retry", "attributes": attributes(about)}
 
 
-def _times(start: datetime, end: datetime) -> dict[str, str]:
-    return {"start_time_unix_nano": nanoseconds(start), "end_time_unix_nano": nanoseconds(max(start, end))}
+def _times(start: datetime, end: datetime) -> tuple[str, str]:
+    return nanoseconds(start), nanoseconds(max(start, end))
 
 
 def _status(status: RunStatus | NodeStatus, error: str | None) -> JsonObject | None:
