@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,21 @@ import pytest
 from sqlalchemy import select
 
 from dagbook import tries
-from dagbook.db.models import AlertDelivery
+from dagbook.db.database import WriteConnection
+from dagbook.db.models import AlertDelivery, Run
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.engine.status import RunStatus
+from dagbook.main import Server
 from dagbook.runs import trace_context
 from dagbook.runs.notifications import traces
+from dagbook.runs.store.finishing import force_finish
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.executors.web import Asked, Web, plain
 from tests.otlp import Received, read
 from tests.waiting import wait_until
 
-SPEED = 300
+SPEED = 100
 PATH = "/v1/traces"
 SECRET = "hush-hush-0451"  # noqa: S105 - of a test
 INCOMING = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -43,6 +49,7 @@ async def web() -> AsyncIterator[Web]:
 
 
 def otel(web: Web, more: str = "") -> str:
+    more += "" if "timeout" in more else ", timeout: 60s"  # divided by the speed
     return f"otel: {{enabled: true, endpoint: '{web.url}{PATH}'{more}}}\n"
 
 
@@ -147,10 +154,9 @@ async def test_a_step_and_a_called_run_have_the_context_of_their_spans(dagbook: 
     spec = (
         otel(web)
         + """
-preconditions: ["echo \\"$TRACEPARENT\\" > $DAG_RUN_ID.run"]
 handlerOn: {exit: {command: "echo $TRACEPARENT"}}
 steps:
-  - {name: own, command: "echo $TRACEPARENT; cat $DAG_RUN_ID.run"}
+  - {name: own, command: "echo $TRACEPARENT"}
   - {name: set, command: "echo $TRACEPARENT", env: [TRACEPARENT: mine]}
   - {name: call, call: child}
 ---
@@ -160,9 +166,9 @@ steps: [{name: inner, command: "echo $TRACEPARENT"}]
     )
     ended = await dagbook.run(spec)
     spans = {span.name: span for span in await received(web)}
-    own, of_run = (await ended.log("own")).splitlines()
     root = spans[f"DAG: {dagbook.name}"]
-    for text, name in ((own, "Step: own"), (of_run, root.name), ((await ended.log("onExit")).strip(), "Step: onExit")):
+    for step in ("own", "onExit"):
+        text, name = (await ended.log(step)).strip(), f"Step: {step}"
         context = trace_context.parse(text)
         assert context is not None, text
         assert (context.trace, context.span) == (spans[name].raw["traceId"], spans[name].id)
@@ -211,16 +217,20 @@ async def test_a_retry_is_a_span_of_its_own_with_what_it_has_run(dagbook: Dagboo
 
 
 @pytest.mark.both_engines
-async def test_a_trace_of_a_run_that_is_ended_by_its_rows_is_sent(dagbook: Dagbook, web: Web) -> None:
-    answer = await dagbook.client.post(
-        "/dag-runs/enqueue",
-        json={"spec": "queue: never\nworkerSelector: {gpu: none}\n" + otel(web) + STEPS, "name": dagbook.name},
-    )
+async def test_the_trace_of_a_run_that_is_ended_by_its_rows_is_sent(dagbook: Dagbook, server: Server, web: Web) -> None:
+    spec = "workerSelector: {gpu: none}\n" + otel(web) + STEPS
+    answer = await dagbook.client.post("/dag-runs/enqueue", json={"spec": spec, "name": dagbook.name})
     run_id = answer.json()["dagRunId"]
-    path = f"/dag-runs/{dagbook.name}/{run_id}"
-    assert (await dagbook.client.get(f"{path}/dequeue")).status_code == 200
+
+    def end(connection: WriteConnection) -> None:
+        key = connection.scalar(select(Run.id).where(Run.run_id == run_id))
+        queue.remove_entries(connection, {key})
+        force_finish(connection, Fence(key, 1, 0), RunStatus.FAILED, "no worker is left", datetime.now(UTC))
+
+    await server.services.runs.database.write(end)
     (root,) = await received(web)
-    assert root.attributes["dag.status"] == "aborted"
+    assert root.attributes["dag.status"] == "failed"
+    assert root.raw["status"] == {"code": 2, "message": "no worker is left"}
     assert (await receipt(dagbook, run_id))["channel"] == "traces"
 
 

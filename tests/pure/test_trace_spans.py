@@ -82,7 +82,12 @@ def test_a_run_and_its_steps_are_a_tree_with_ids_and_times_of_their_rows() -> No
 
 
 def test_a_retry_is_an_event() -> None:
-    retried: dict[str, Any] = {"retry_count": 1, "exit_code": 7, "error": "exit status 7", "due_at": "2026-12-01T07:30:03Z"}
+    retried: dict[str, Any] = {
+        "retry_count": 1,
+        "exit_code": 7,
+        "error": "exit status 7",
+        "due_at": "2026-12-01T07:30:03Z",
+    }
     other: dict[str, Any] = {"execution": 2}
     rows = TraceRows(
         runs=[run(1)],
