@@ -118,11 +118,13 @@ class RunEnvironment:
             step_vars["DAG_RUN_STATUS"] = context.handler_status
         if context.waiting_steps:
             step_vars["DAG_WAITING_STEPS"] = context.waiting_steps
-        if name and (trace := self.trace_of(name, is_handler=bool(context.handler_status))) is not None:
+        own = _as_dict(step_env)
+        trace = self.trace_of(name, is_handler=bool(context.handler_status)) if name else None
+        if trace is not None and TRACEPARENT not in own:
             step_vars[TRACEPARENT] = str(trace)
         return StepScope(
             run_vars=step_vars,
-            step_env=_as_dict(step_env),
+            step_env=own,
             params=self._params,
             param_variables=self._param_variables,
             outputs=context.outputs,
