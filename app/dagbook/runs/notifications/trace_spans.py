@@ -117,8 +117,9 @@ class _Trace:
 
 
 def _event(retry: TracedRetry) -> JsonObject:
-    data, error = retry.data, str(retry.data.get("error") or "")[:_LONGEST_ERROR] or None
-    about = {"step.retry": data["retry_count"], "step.exit_code": data.get("exit_code"), "step.error": error}
+    error = str(retry.data.get("error") or "")[:_LONGEST_ERROR] or None
+    number, exit_code = retry.data.get("retry_count"), retry.data.get("exit_code")
+    about = {"step.retry": number, "step.exit_code": exit_code, "step.error": error}
     return {"timeUnixNano": nanoseconds(retry.at), "name": "retry", "attributes": attributes(about)}
 
 

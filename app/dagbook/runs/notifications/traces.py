@@ -44,7 +44,7 @@ class _Trace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_cut(self) -> bool:
-        return bool(self.spans) and any(each["key"] == CUT for each in self.spans[0].attributes)
+        return bool(self.spans) and any(each.get("key") == CUT for each in self.spans[0].attributes)
 
 
 class TraceSender:

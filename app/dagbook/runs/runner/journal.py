@@ -213,6 +213,7 @@ class Journal:
         run_changed = any(change.key is None for change in changes)
         is_closed = self.state.phase is Phase.CLOSED
         closed_at = self.state.finished_at if is_closed else None
+        mails = self.deps.mails.plan(self.state, events, now) if self.deps.mails is not None else ()
         transition = Transition(
             fence=self.fence,
             nodes=[self._node_row(key) for key in sorted(keys)],
@@ -226,15 +227,12 @@ class Journal:
             evaluated=self._evaluated,
             approvals=self._asked,
             summaries=summaries,
-            mails=(*self._plan_mails(events, now), *(self._trace(now) if run_changed and is_closed else ())),
+            mails=(*mails, *(self._trace(now) if run_changed and is_closed else ())),
         )
         self._evaluated, self._asked = None, []
         self._stored, self._last_seq = self.state, self._last_seq + len(events)
         self._dirty = set()
         return transition
-
-    def _plan_mails(self, events: Sequence[EventRow], now: datetime) -> Sequence[NewRunMail]:
-        return self.deps.mails.plan(self.state, events, now) if self.deps.mails is not None else ()
 
     def _trace(self, now: datetime) -> Sequence[NewRunMail]:
         """Return the trace that is sent after the end of the attempt, if any."""
