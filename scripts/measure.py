@@ -97,8 +97,8 @@ LIMITS = {
     # + 298: secrets of Vault (the client 245, settings 40).
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    # + 804: traces (addresses, ids and OTLP 230, rows and spans 240, sending 140, contexts of runs and requests 190).
-    "lines": Limit(99_605, goal=67_000),
+    # + 805: traces (addresses, ids and OTLP 230, rows and spans 240, sending 140, contexts of runs and requests 190).
+    "lines": Limit(99_606, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
