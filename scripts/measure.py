@@ -57,7 +57,8 @@ LIMITS = {
     # 1 for Vault.
     # 12 for batches: 5 of the package (2 of them pure, and its requests), the models, 4 of the database (one for the
     # starts of a DAG), schemas, the controller, commands.
-    "modules": Limit(598, goal=400),
+    # 7 for traces (addresses, ids and OTLP: pure; their rows, spans, sending, and requests that alerts share).
+    "modules": Limit(605, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -97,7 +98,8 @@ LIMITS = {
     # + 53: the starts that a pause has skipped, by DAG.
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    "lines": Limit(98_854, goal=67_000),
+    # + 805: traces (addresses, ids and OTLP 230, rows and spans 240, sending 140, contexts of runs and requests 190).
+    "lines": Limit(99_659, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

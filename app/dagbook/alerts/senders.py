@@ -1,4 +1,4 @@
-"""Sending of one message to one channel, bounded in time and in what is read of the answer."""
+"""Sending of one message to one channel."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import MappingProxyType
-from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-import httpx
 import msgspec
 from standardwebhooks import Webhook
 
-from dagbook import __version__, tries
 from dagbook.alerts import formats
 from dagbook.alerts.channels import MAIL, TYPES, WEBHOOK, Channels, ChannelSettings, Secrets, read_settings
 from dagbook.alerts.kinds import PING
 from dagbook.alerts.texts import Notice, clean
 from dagbook.db.repositories.alerts.channels import ChannelRow
-from dagbook.egress.client import EgressClient
 from dagbook.egress.rules import Egress
 from dagbook.errors import AppError
-from dagbook.executors.http.errors import explain_cause
+from dagbook.executors.http.posting import SHOWN, Poster, Request
 from dagbook.executors.mail import smtp
 from dagbook.executors.mail.message import Email
 from dagbook.runs.secrets.masking import Masker
@@ -34,21 +28,9 @@ from dagbook.spec.reading.load import load
 from dagbook.tries import Answer
 
 LIMIT_SECONDS = 15.0
-_LONGEST_ANSWER, _SHOWN = 4 * 1024, 200
 _SHORTEST_PART = 8  # characters
-_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"Dagbook/{__version__}"}
-_TLS_FIELD = "a certificate that is trusted"
 
 ReadMailServer = Callable[[], tuple[Smtp, str]]  # of the base configuration, with the sender of its mails
-
-
-class Request(NamedTuple):
-    """What is sent."""
-
-    url: str
-    body: bytes
-    headers: Mapping[str, str] = MappingProxyType({})
-    method: str = "POST"
 
 
 class Sender:
@@ -56,16 +38,13 @@ class Sender:
 
     def __init__(self, channels: Channels, egress: Egress, read_mail_server: ReadMailServer, zone: tzinfo) -> None:
         self._channels = channels
-        self._egress = egress
+        self._poster = Poster(egress)
         self._read_mail_server = read_mail_server
         self._zone = zone
-        self._client: httpx.AsyncClient | None = None
 
     async def close(self) -> None:
         """Close the connections; harmless without any."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._poster.close()
 
     async def send(self, channel: ChannelRow, notices: Sequence[Notice], now: datetime) -> Answer:
         """Send one message about alerts; a channel of programs gets one notice at a time."""
@@ -76,7 +55,7 @@ class Sender:
             secrets = self._channels.open(channel)
             before = self._channels.open_before(channel)
         except AppError as error:  # the key of this server opens no secret of the channel
-            return Answer(text=clean(error.message, _SHOWN))
+            return Answer(text=clean(error.message, SHOWN))
         if channel.type == MAIL:
             return await self._mail(settings, secrets, notices)
         if channel.type == WEBHOOK:
@@ -84,7 +63,7 @@ class Sender:
             request = _signed(settings.url, body, notices[0].delivery_id, now, signing)
         else:
             request = _message(channel.type, settings, secrets, notices, self._zone)
-        return await self._post(request, _hidden(secrets))
+        return await self._post(request, secrets)
 
     async def ping(self, channel: ChannelRow, failure: str, message_id: str, now: datetime) -> Answer:
         """Send a heartbeat, or a failure to the address of those."""
@@ -94,28 +73,13 @@ class Sender:
         try:
             secrets, before = self._channels.open(channel), self._channels.open_before(channel)
         except AppError as error:
-            return Answer(text=clean(error.message, _SHOWN))
+            return Answer(text=clean(error.message, SHOWN))
         signing = [each.signing for each in (secrets, before) if each.signing]
         request = _ping(settings.url or secrets.url, failure, message_id, now, signing)
-        return await self._post(request, _hidden(secrets))
+        return await self._post(request, secrets)
 
-    async def _post(self, request: Request, hidden: Sequence[str]) -> Answer:
-        """Send a request; ``hidden`` is what an answer may repeat and a receipt must not have."""
-        url, body, headers, method = request
-        if self._client is None:
-            jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # a receiver sets nothing
-            self._client = EgressClient(self._egress, follow_redirects=False, timeout=LIMIT_SECONDS, cookies=jar)
-        try:
-            async with (
-                asyncio.timeout(tries.lasting(LIMIT_SECONDS).total_seconds()),
-                self._client.stream(method, url, content=body, headers={**_HEADERS, **headers}) as response,
-            ):
-                text = clean(Masker(hidden).mask(await _read(response)), _SHOWN)
-        except TimeoutError:
-            return Answer(text=f"no complete answer within {LIMIT_SECONDS:.0f} s")
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            return Answer(text=clean(explain_cause(error, _TLS_FIELD), _SHOWN))
-        return tries.of_http(response.status_code, text, response.headers)
+    async def _post(self, request: Request, secrets: Secrets) -> Answer:
+        return await self._poster.post(request, Masker(_hidden(secrets)).mask, LIMIT_SECONDS)
 
     async def _mail(self, settings: ChannelSettings, secrets: Secrets, notices: Sequence[Notice]) -> Answer:
         server, sender = await asyncio.to_thread(self._read_mail_server)
@@ -127,7 +91,7 @@ class Sender:
         )
         message_id = f"<{notices[0].delivery_id}@dagbook>"
         answer = await smtp.try_to_send(server, email, limit_seconds=LIMIT_SECONDS, message_id=message_id)
-        return msgspec.structs.replace(answer, text=clean(answer.text, _SHOWN))
+        return msgspec.structs.replace(answer, text=clean(answer.text, SHOWN))
 
 
 def _signed(url: str, body: bytes, message_id: str, now: datetime, signing: Iterable[str]) -> Request:
@@ -178,16 +142,6 @@ def _hidden(secrets: Secrets) -> list[str]:
     pieces = re.split("[/?&=]", f"{parts.path}?{parts.query}")
     found = (secrets.url, parts.path, parts.query, parts.password or "", *pieces, token, *token.split(":"))
     return [part for each in found for part in {each, unquote(each)} if len(part) >= _SHORTEST_PART]
-
-
-async def _read(response: httpx.Response) -> str:
-    """Return the start of an answer, and read no more of it."""
-    found = bytearray()
-    async for part in response.aiter_raw():
-        found += part
-        if len(found) >= _LONGEST_ANSWER:
-            break
-    return found[:_LONGEST_ANSWER].decode(errors="replace")
 
 
 def read_mail_server(read_base: Callable[[], str], environ: Mapping[str, str]) -> tuple[Smtp, str]:

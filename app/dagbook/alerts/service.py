@@ -75,7 +75,7 @@ class AlertService:
     async def resend(self, row: DeliveryRow, actor: Actor) -> None:
         """Send a finished message again, under its id. Raises AppError."""
         entry = actor.entry(_action(Action.ALERT_RESEND, row.dag or row.channel, {"delivery": row.id}), self._now())
-        if row.channel_id is None and row.purpose != deliveries.RUN_MAIL:
+        if row.channel_id is None and row.purpose not in (deliveries.RUN_MAIL, deliveries.TRACE):
             raise BadRequestError(f"the channel {shorten(row.channel)} was removed; nothing can be sent to it")
 
         def work(connection: WriteConnection) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from dagbook.alerts.kinds import Kind
+from dagbook.telemetry.printable import one_line
 
 Purpose = Literal["opened", "reminder", "closed", "test"]
 _LONGEST = 300  # characters of a text of others
@@ -63,8 +64,7 @@ class Line(NamedTuple):
 
 def clean(text: str, longest: int = _LONGEST) -> str:
     """Return a text as one line without control characters, shortened."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return one_line(text, longest)
 
 
 def first_line(text: str) -> str:

@@ -6,6 +6,7 @@ Requests go to a remote server, or to the process that has the database open, wh
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property, wraps
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -21,6 +22,7 @@ from dagbook.cli.profiles import chosen_server
 from dagbook.cli.settings import current_settings, with_settings
 from dagbook.cli.transport import Mode, ServerLost, Transport
 from dagbook.identifiers import API_PATH, is_name, shorten
+from dagbook.runs import trace_context
 from dagbook.telemetry.logging import configure
 
 P = ParamSpec("P")
@@ -77,6 +79,8 @@ class Api:
         content = None
         if body is not None:
             content, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
+            if (trace := trace_context.parse(os.environ.get(trace_context.TRACEPARENT, ""))) is not None:
+                headers["traceparent"] = str(trace)
         return await self.client.request(method, path, params=query, content=content, headers=headers)
 
     async def get(self, path: str, kind: type[T], query: Query | None = None) -> T:

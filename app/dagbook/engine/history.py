@@ -21,7 +21,7 @@ from dagbook.spec.model import Dag
 _NOT_RECORDED = frozenset({"steps", "handlers", "ready", "running"})
 _RUN_TYPES = {field.name: field.type for field in msgspec.structs.fields(RunState) if field.name not in _NOT_RECORDED}
 _NODE_TYPES = {field.name: field.type for field in msgspec.structs.fields(NodeState)}
-Level = Literal["INFO", "ERROR"]
+Level = Literal["INFO", "WARN", "ERROR"]
 _KILLS = {
     Kill.STOP: "step did not stop, killing its processes",
     Kill.STEP_TIMEOUT: "step reached its time limit, killing its processes",

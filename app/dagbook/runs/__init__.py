@@ -15,5 +15,6 @@ __all__ = [
     "service",
     "store",
     "sub_runs",
+    "trace_context",
     "wakeups",
 ]

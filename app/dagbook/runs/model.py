@@ -18,6 +18,7 @@ from dagbook.engine.admission import Admission
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, ServerContext
+from dagbook.runs.trace_context import TRACEPARENT
 from dagbook.spec.model import Definition, Pair, Secret
 from dagbook.spec.params import names
 from dagbook.spec.params.param_text import GivenParams
@@ -51,6 +52,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     item: ItemKey | None = None  # the item of a batch that it is started for
     event: str | None = None  # the event of a trigger that it is started for, whose id the run gets
     variables: tuple[Pair, ...] = ()  # those of the event
+    traceparent: str = ""  # the trace that the request is part of
     despite_pause: bool = False  # whether it starts although everything is paused; for managers
     edits: bool = True  # False: the definition may forbid other params and a run id (DAG format 2.18)
     reads_sealed: bool = False  # whether it takes encrypted values over from another run
@@ -179,7 +181,7 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
 
         The setting does not count for it.
         """
-        is_event = any(pair.name != SCHEDULED_AT for pair in variables)
+        is_event = any(pair.name not in (SCHEDULED_AT, TRACEPARENT) for pair in variables)
         evaluates = self.evaluate_caller_values and not is_event
         return msgspec.structs.replace(self, evaluate_caller_values=evaluates)
 
@@ -242,7 +244,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
     pending: PendingInputs | None = None
     run_as: str | None = None  # the account that the DAG has; None for that of the server's settings
-    variables: tuple[Pair, ...] = ()  # of the event of a trigger, whose values are data; the scheduled time
+    variables: tuple[Pair, ...] = ()  # of the event of a trigger, whose values are data; scheduled time; trace
 
     @property
     def to_hide(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from dagbook.errors import AppError
 from dagbook.executors.calls import Result, SubRun
 from dagbook.executors.contract import SetupError, StepError
 from dagbook.identifiers import new_key
+from dagbook.runs import trace_context
 from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.evaluation.inputs import prepare_inputs
 from dagbook.runs.model import OF_EVENT, ClaimedRun, RetryOptions, RunLocation, RunRequest, StartOptions
@@ -29,6 +30,7 @@ from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.spec.tracing import is_traced
 
 _TRIGGER = "subdag"
 
@@ -137,16 +139,21 @@ class SubRunExecutor:
             inputs = msgspec.structs.replace(
                 inputs, base_environment=dict(self._caller.environ), base_sealed=parent.inputs.names_from_dotenv
             )
+        key, lineage, trace = new_key(), parent.lineage_of_children.child(parent.key), self._caller.trace
+        if trace is None and is_traced(dag.otel):
+            trace = trace_context.of_new_run(key, lineage.root)
         return ClaimedRun(
-            key=new_key(),
+            key=key,
             dag_name=dag.name,
             run_id=request.id,
             definition=callee.definition,
             # The names of the trigger and the event alone: the rest is inherited, if anything is.
             inputs=msgspec.structs.replace(
-                inputs, hidden=parent.masker.values, variables=parent.inputs.variables[:OF_EVENT]
+                inputs,
+                hidden=parent.masker.values,
+                variables=trace_context.with_context(parent.inputs.variables[:OF_EVENT], trace),
             ),
-            lineage=parent.lineage_of_children.child(parent.key),
+            lineage=lineage,
         )
 
     async def _result(self, request: SubRun) -> Result:

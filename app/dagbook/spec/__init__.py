@@ -15,4 +15,5 @@ __all__ = [
     "reading",
     "shell_references",
     "time",
+    "tracing",
 ]

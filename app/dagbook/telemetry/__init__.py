@@ -1,3 +1,3 @@
-"""Telemetry of the process: logs, metrics and samples of the machine's load."""
+"""Telemetry of the process: logs, metrics, spans and samples of the machine's load."""
 
-__all__ = ["logging", "metrics", "printable", "resources"]
+__all__ = ["logging", "metrics", "otlp", "printable", "resources"]

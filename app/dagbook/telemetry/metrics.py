@@ -122,7 +122,7 @@ class RunMetrics:
             registry, "dagu_dag_run_duration_seconds", "Durations of runs in seconds.", _DURATION
         )
         self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Waiting times in queues in seconds.", _WAIT)
-        meaning = "Messages of alerts and mails of definitions: sent, tried again, or given up as failed."
+        meaning = "Messages of alerts, mails of definitions, and traces: sent, tried again, or given up as failed."
         self._messages = Counter("dagbook_alert_deliveries", meaning, ("type", "outcome"), registry=registry)
         meaning = "Events of triggers, by the state that they have come to in this server."
         self._events = Counter("dagbook_trigger_events", meaning, ("state",), registry=registry)

@@ -18,3 +18,9 @@ def printable(text: str) -> str:
 def printable_output(text: str) -> str:
     """Make the output of a step printable: without its colours, and with the line ends of other systems as ours."""
     return printable(_COLOURS.sub("", text).replace("\r\n", "\n"))
+
+
+def one_line(text: str, longest: int) -> str:
+    """Return a text as one line without control characters, shortened."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

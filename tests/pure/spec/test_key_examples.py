@@ -91,8 +91,7 @@ def test_the_example_of_a_key_loads_and_fits_the_schema(part: str, key: str) -> 
     loaded = load(json.dumps(document) + CHILD, name="x")
     assert loaded.problems == ()
     told = [str(warning) for warning in loaded.warnings]
-    # The old spelling of call, and the settings of tracing, which has no effect.
-    assert len(told) == (key in {"run", "otel"} or (part == "otel" and key in {"enabled", "endpoint"})), told
+    assert len(told) == (key == "run"), told  # the old spelling of call
     assert VALIDATOR.is_valid(document)
 
 

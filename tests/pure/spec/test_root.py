@@ -185,13 +185,16 @@ def test_a_text_that_is_no_duration(text: str) -> None:
     ("value", "warned"),
     [
         ("{enabled: true, endpoint: 'http://localhost:4317'}", True),
-        ("{enabled: true}", True),
+        ("{enabled: true, endpoint: 'http://localhost:4318/v1/traces'}", False),
+        ("{enabled: true, endpoint: '${OTEL}'}", False),
+        ("{enabled: true}", False),
         ("{endpoint: 'http://localhost:4317'}", True),
         ("{enabled: false, endpoint: 'http://localhost:4317'}", False),
         ("{}", False),
     ],
 )
-def test_settings_of_tracing_are_warned_of_because_nothing_is_traced(value: str, warned: bool) -> None:
+def test_an_endpoint_of_grpc_is_warned_of(value: str, warned: bool) -> None:
     loaded = load(f"otel: {value}\nsteps: [a]")
     assert loaded.problems == ()
-    assert loaded.warnings == (("otel: has no effect: Dagbook sends no traces",) if warned else ())
+    told = "otel.endpoint: Dagbook sends OTLP over HTTP; write http://localhost:4318/v1/traces"
+    assert loaded.warnings == ((told,) if warned else ())

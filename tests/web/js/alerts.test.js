@@ -72,6 +72,7 @@ test("mails of the definition are told of beside channels, those about a step or
   const all = ["failure", "success", "wait 0", "step 1 0"].map((what) => mail(what));
   assert.deepEqual(all.filter(isOfEnd).map((one) => one.mail), ["failure", "success"]);
   assert.ok(isOfEnd(receipt("ops", "sent")));
+  assert.ok(!isOfEnd({ ...receipt("http://collector:4318", "sent"), purpose: "trace" }));
   assert.deepEqual([1, 10, 0].map((at) => isOfStep(mail("step 1 0"), at)), [true, false, false]);
   assert.ok(!isOfStep(receipt("ops", "sent"), 1));
   assert.deepEqual(all.map((one) => aboutOf(one, ["load", "report"])), [

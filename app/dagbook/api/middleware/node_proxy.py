@@ -21,7 +21,7 @@ from dagbook.telemetry.logging import request_id
 
 _VIA, _OWN_VIA = "via", "1.1 dagbook"
 # No other header is forwarded: not the caller's credentials and cookies, and none about this connection.
-_FORWARDED_HEADERS = ("accept", "accept-language", "if-match")
+_FORWARDED_HEADERS = ("accept", "accept-language", "if-match", "traceparent")
 _ERRORS = 400  # the lowest error status
 ProxyAudit = Callable[[Scope, str], Awaitable[None]]
 Forwarded = Response[bytes | None] | Stream

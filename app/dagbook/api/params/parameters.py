@@ -152,6 +152,9 @@ FromInstant = Annotated[str | None, _query("from", "Entries from this time on.",
 ToInstant = Annotated[str | None, _query("to", "Entries before this time.", format="date-time")]
 BeforeEntry = Annotated[int | None, _query("before", "Entries older than this one, by its number.", minimum=1)]
 AuditLimit = Annotated[int, _query("limit", "Entries of a page.", minimum=1, maximum=1000)]
+TraceParent = Annotated[
+    str | None, _header("traceparent", "W3C Trace Context of the caller, which the trace of the run continues.")
+]
 IfMatch = Annotated[
     str | None, _header("If-Match", "ETag of the revision that the change is for; another one is answered with 412.")
 ]

@@ -25,7 +25,7 @@ from dagbook.api.schemas.alerts import (
 )
 from dagbook.db.repositories.alerts.alerts import AlertRow
 from dagbook.db.repositories.alerts.channels import ChannelRow
-from dagbook.db.repositories.alerts.deliveries import PENDING, RUN_MAIL, Attempt, DeliveryRow
+from dagbook.db.repositories.alerts.deliveries import PENDING, RUN_MAIL, TRACE, Attempt, DeliveryRow
 from dagbook.db.repositories.alerts.rules import DagTags, RuleRow
 
 
@@ -57,13 +57,14 @@ def present_covering(row: RuleRow, dag: DagTags, *, is_admin: bool) -> CoveringR
 def present_receipt(row: DeliveryRow, zone: tzinfo, *, is_admin: bool) -> AlertReceipt:
     """Return a delivery with its tries; others than admins get no names of channels that are not shared."""
     next_try = time_text(max(row.due_at, row.next_try_at or row.due_at), zone)
-    # When a mail server is tried again, the process that sends alone knows.
-    is_known = row.status == PENDING and not (row.purpose == RUN_MAIL and row.attempts)
+    is_of_definition = row.purpose in (RUN_MAIL, TRACE)
+    # When a mail server or a receiver of traces is tried again, the process that sends alone knows.
+    is_known = row.status == PENDING and not (is_of_definition and row.attempts)
     return present_row(
         AlertReceipt,
         row,
         zone,
-        channel=row.channel if is_admin or row.shared or row.purpose == RUN_MAIL else row.type,
+        channel=row.channel if is_admin or row.shared or is_of_definition else row.type,
         sent_at=UNSET if row.sent_at is None else precise_time(row.sent_at, zone),
         next_try_at=next_try if is_known else UNSET,
         attempts=[_present_attempt(attempt, zone, is_admin=is_admin) for attempt in row.attempts],

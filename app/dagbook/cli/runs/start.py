@@ -208,6 +208,7 @@ async def _start_here(server: Server, request: Request) -> str:
         actor=local_actor(),
         admission=Admission.SINGLETON if request.is_singleton else Admission.START,
         despite_pause=request.despite_pause,
+        traceparent=os.environ.get("TRACEPARENT", ""),
     )
     service, switches = server.services.runs.run_service, server.services.accounts.auth.switches
     if reason := refusal(Requires.RUN if source.spec is None else Requires.RUN_TEXT, None, switches):

@@ -176,13 +176,15 @@ def explain_run(facts: RunFacts) -> list[str]:
 
 
 def explain_alerts(facts: RunFacts) -> list[str]:
-    """Return which channels were told, or that no rule and no mail reports a failed run."""
+    """Return which channels were told, or that no rule and no mail reports a failed run; and what has its trace."""
     found = facts.alerts
     if found is None:
         return []
-    if found.receipts:
-        return [f"told: {told_of(found.receipts)}"]
-    return ["nobody is told of this"] if facts.run.status is RunStatus.FAILED and not found.covered else []
+    told = [receipt for receipt in found.receipts if receipt.purpose != "trace"]
+    traces = [receipt for receipt in found.receipts if receipt.purpose == "trace"]
+    is_silent = facts.run.status is RunStatus.FAILED and not found.covered
+    about = [f"told: {told_of(told)}"] if told else ["nobody is told of this"] if is_silent else []
+    return [*about, f"traced: {told_of(traces)}"] if traces else about
 
 
 def _explain_waiting(run: DAGRunDetails) -> list[str]:

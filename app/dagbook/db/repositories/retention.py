@@ -31,11 +31,15 @@ _until = bindparam("until", type_=UtcDateTime)
 _most: BindParameter[int] = bindparam("most")
 _is_finished = and_(Run.root_id.is_(None), Run.status.in_(_FINISHED))
 _mailed = aliased(Run)
-# Few: those with a mail that was not sent yet, which is made of the rows of the run.
+# Few: those with a mail or a trace that was not sent yet, which is made of the rows of the run.
 _with_mails = (
     select(func.coalesce(_mailed.root_id, _mailed.id))
     .join(AlertDelivery, AlertDelivery.run_id == _mailed.id)
-    .where(AlertDelivery.channel_id.is_(None), AlertDelivery.purpose == "run_mail", AlertDelivery.status == "pending")
+    .where(
+        AlertDelivery.channel_id.is_(None),
+        AlertDelivery.purpose.in_(("run_mail", "trace")),
+        AlertDelivery.status == "pending",
+    )
 )
 MAY_DELETE = and_(
     _is_finished,

@@ -1,3 +1,3 @@
 """The http executor."""
 
-__all__ = ["errors"]
+__all__ = ["errors", "posting"]

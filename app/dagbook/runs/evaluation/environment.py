@@ -16,6 +16,7 @@ from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.executors.shell import DIRECT, ShellTexts, shebang
 from dagbook.executors.sql.statements import REFERENCE
 from dagbook.json_values import Json, JsonObject
+from dagbook.runs import trace_context
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation import last_success
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
@@ -23,6 +24,7 @@ from dagbook.runs.evaluation.sub_run_plan import Evaluate
 from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.server_context import HostEnvironment, ServerContext
+from dagbook.runs.trace_context import TRACEPARENT, TraceContext
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts, Variables
@@ -30,7 +32,7 @@ from dagbook.spec.expansion.requests import Evaluation
 from dagbook.spec.expansion.scope import StepScope, filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.expansion.shell_quotes import program_name, reads_posix
-from dagbook.spec.model import SQL_TYPES, Container, Dag, Mail, Pair, Smtp, Ssh, Step
+from dagbook.spec.model import SQL_TYPES, Container, Dag, Mail, Otel, Pair, Smtp, Ssh, Step
 from dagbook.spec.params import names, param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
@@ -69,6 +71,11 @@ class RunEnvironment:
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
         self._run_vars = _as_dict(run.inputs.variables)
+        self._key, self._attempt = run.key, run.attempt
+        self._trace = trace_context.find(run.inputs.variables)
+        if self._trace is not None:
+            own = trace_context.span_of_run(run.key, run.attempt)
+            self._run_vars[TRACEPARENT] = str(TraceContext(self._trace.trace, own))
         self._run_vars |= {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, _LOG_FILE: log_file}
         params_json = run.inputs.params_json or (param_text.map_text(run.inputs.params) if run.inputs.params else "")
         is_short = len(params_json.encode(errors="surrogateescape")) <= last_success.LONGEST_VARIABLE
@@ -111,9 +118,13 @@ class RunEnvironment:
             step_vars["DAG_RUN_STATUS"] = context.handler_status
         if context.waiting_steps:
             step_vars["DAG_WAITING_STEPS"] = context.waiting_steps
+        own = _as_dict(step_env)
+        trace = self.trace_of(name, is_handler=bool(context.handler_status)) if name else None
+        if trace is not None and TRACEPARENT not in own:
+            step_vars[TRACEPARENT] = str(trace)
         return StepScope(
             run_vars=step_vars,
-            step_env=_as_dict(step_env),
+            step_env=own,
             params=self._params,
             param_variables=self._param_variables,
             outputs=context.outputs,
@@ -124,6 +135,13 @@ class RunEnvironment:
             run=self._run_vars,
             os_environ=self._environ,
         )
+
+    def trace_of(self, step: str, *, is_handler: bool = False) -> TraceContext | None:
+        """Return the context of a step or handler in the trace of the run; None if that is not traced."""
+        if self._trace is None:
+            return None
+        span = trace_context.span_of_node(self._key, self._attempt, step, is_handler=is_handler)
+        return TraceContext(self._trace.trace, span)
 
     def expander(self, scope: StepScope, context: StepContext) -> Expand:
         """Return a function that expands a text in a scope."""
@@ -352,6 +370,19 @@ class RunEnvironment:
             elif isinstance(value, tuple):
                 texts[name] = tuple([await self._struct(text) for text in value])
         return msgspec.structs.replace(config, **texts)
+
+    def evaluate_otel(self, otel: Otel) -> Otel:
+        """Put variables and secrets into the texts of the settings of tracing, without running commands."""
+        seen = {**self._process, **self._run_vars, **self._params, **self._secrets}
+        return msgspec.structs.replace(
+            otel,
+            endpoint=expand_plain(otel.endpoint, seen),
+            headers={name: expand_plain(text, seen) for name, text in otel.headers.items()},
+            resource={
+                name: expand_plain(value, seen) if isinstance(value, str) else value
+                for name, value in otel.resource.items()
+            },
+        )
 
     def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
         seen = {**self._process, **self._secrets}

@@ -1,8 +1,8 @@
-"""Sending of mails about runs (runtime 27).
+"""Sending of mails about runs (runtime 27), and of their traces.
 
 A mail is stored in the commit that causes it. The process of the run has its lease, evaluates its settings while the
 working directory is there, and sends it once. A mail that was not accepted, or whose process died, is sent by a server,
-which loads the run from its rows.
+which loads the run from its rows. So are traces.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ from dagbook.runs.model import ClaimedRun
 from dagbook.runs.notifications.mail_content import MailedRun, compose
 from dagbook.runs.notifications.mail_rendering import Mask, unmasked
 from dagbook.runs.notifications.notices import Notification, may_notify, named, notifications_for
-from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.notifications.traces import TraceSender
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.row_mapping import read_record
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Mail, Smtp
@@ -119,13 +118,14 @@ class RunMails:
 
 
 class RunMailer:
-    """Sends the mails about runs of this process, and in servers those that are left, at most 8 at a time."""
+    """Sends the mails about runs of this process, and in servers traces and what is left, at most 8 at a time."""
 
     def __init__(self, database: Database, library: DefinitionCache, context: ServerContext) -> None:
         self._database = database
         self._library = library
         self._context = context
         self._owner, self._now = context.identity.id, context.now
+        self._traces = TraceSender(database, library, context)
         self._turns = asyncio.Semaphore(_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
         self._serving: set[str] = set()  # mail servers that something that was left is being sent to
@@ -147,8 +147,11 @@ class RunMailer:
 
     async def stop(self) -> None:
         """Wait for the active mails as long as one may take, then leave them to another process."""
-        if not self._tasks:
-            return
+        if self._tasks:
+            await self._stop_sending()
+        await self._traces.close()
+
+    async def _stop_sending(self) -> None:
         self._is_stopping = True
         _, late = await asyncio.wait(self._tasks, timeout=_LAST_WAIT_SECONDS)
         self._is_stopping = False
@@ -169,7 +172,7 @@ class RunMailer:
             return now, run_mails.find_waiting(connection, now)
 
         now, waiting = await self._database.read_inline(look)
-        known = {each.channel for each in waiting}
+        known = {each.channel for each in waiting} | self._serving  # what is being sent is not among what waits
         self._resting = {channel: rest for channel, rest in self._resting.items() if channel in known}
         for each in waiting:
             if max(each.due_at, self._rests_until(each.channel, now)) <= now and each.channel not in self._serving:
@@ -205,21 +208,29 @@ class RunMailer:
         return {channel for channel, rest in self._resting.items() if rest.until > now}
 
     async def _send_left(self, row: DeliveryRow) -> None:
-        """Send a mail that this process has claimed, from the rows of its run."""
-        started = time.monotonic()
+        """Send a mail or a trace that this process has claimed, from the rows of its run."""
+        started, is_trace = time.monotonic(), row.purpose == deliveries.TRACE
         try:
-            mail = await self._database.read_inline(self._load, row)
+            if is_trace:
+                answer = await self._traces.send(row)
+            else:
+                mail = await self._database.read_inline(self._load, row)
         except DatabaseUnavailable:
             raise
         except (MailError, DefinitionGoneError, AppError) as error:
-            problem = str(error)
+            answer = Answer(text=str(error), is_refused=True)
         except Exception:  # noqa: BLE001 - one mail must not hold up the others
-            _log.exception("the mail about run %s could not be made", row.run_id)
+            _log.exception("the %s of run %s could not be made", "trace" if is_trace else "mail", row.run_id)
             problem = "the rows of the run could not be read; the log of the server says why"
+            answer = Answer(text=problem, is_refused=True)
         else:
-            await self._deliver(mail, await self._evaluate(mail))
-            return
-        await self._settle(row.id, row.channel, row.attempts, Answer(text=problem, is_refused=True), started)
+            if not is_trace:
+                await self._deliver(mail, await self._evaluate(mail))
+                return
+            # Once for an outage, and for a trace that is refused.
+            if not (answer.is_sent or row.attempts or row.channel in self._resting):
+                _log.warning("%s did not accept a trace: %s", row.channel, answer.text or answer.code)
+        await self._settle(row.id, row.channel, row.attempts, answer, started, kind=row.type)
 
     def _load(self, connection: ReadConnection, row: DeliveryRow) -> _Mail:
         """Load the run of a mail; raises MailError, DefinitionGoneError and AppError."""
@@ -231,12 +242,9 @@ class RunMailer:
         notification = named(dag, row.mail or "", state)
         if notification is None:
             raise MailError("the definition has no settings for this mail any more")
-        masker = Masker(found.inputs.to_hide, context.machine.credentials)
-        masker.add_secrets(value for node in found.nodes for value in read_record(node, encrypter).hidden)
-        owned = found.claimed(token=found.attempt.token, masker=masker)
-        run = MailedRun(
-            owned=owned, plan=Plan.of(dag), environment=make_environment(owned, dag, context), mask=masker.mask
-        )
+        owned = run_loading.claim_ended(found, encrypter, context.machine.credentials)
+        environment = make_environment(owned, dag, context)
+        run = MailedRun(owned=owned, plan=Plan.of(dag), environment=environment, mask=owned.masker.mask)
         return _Mail(id=row.id, channel=row.channel, run=run, notification=notification, before=row.attempts)
 
     # -- one mail --------------------------------------------------------------------------------------------
@@ -297,7 +305,14 @@ class RunMailer:
             return Answer(text="the mail could not be made; the log of the server says why", is_refused=True)
 
     async def _settle(
-        self, mail_id: str, channel: str, before: Sequence[Attempt], answer: Answer, started: float
+        self,
+        mail_id: str,
+        channel: str,
+        before: Sequence[Attempt],
+        answer: Answer,
+        started: float,
+        *,
+        kind: str = "mail",
     ) -> None:
         """Store what came of a try; the mail server of a mail that it did not accept rests."""
         ms = round((time.monotonic() - started) * 1000)
@@ -315,7 +330,7 @@ class RunMailer:
 
         fates, at = await self._database.write_patiently(store, ends=lambda: self._is_stopping)
         for fate in fates:
-            self._context.metrics.count_message("mail", fate.outcome)
+            self._context.metrics.count_message(kind, fate.outcome)
         if Fate.CHANNEL in fates:
             since = self._resting[channel].since if channel in self._resting else at
             self._resting[channel] = _Rest(since, at + tries.channel_pause(at - since, answer, at, tries.jitter()))

@@ -24,6 +24,7 @@ from dagbook.runs.evaluation.sub_run_plan import SubRunCall
 from dagbook.runs.model import ClaimedRun
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store.row_mapping import NodeRecord
+from dagbook.runs.trace_context import TraceContext
 from dagbook.spec import paths
 from dagbook.spec.calls import no_dag
 from dagbook.spec.expansion.scope import StepScope
@@ -56,6 +57,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     run: ClaimedRun
     directory: str
     environ: Mapping[str, str]
+    trace: TraceContext | None  # of its step
     add_secrets: Callable[[Sequence[str]], None]  # receives the secret values in the outputs of sub-runs
 
 
@@ -234,5 +236,6 @@ class SubRunCalls:
             run=self._run,
             directory=environment.directory_of(step),
             environ=environment.inherited_env(),
+            trace=environment.trace_of(step.name),
             add_secrets=add_secrets,
         )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from dagbook.db.repositories.alerts.run_mails import NewRunMail
 from dagbook.db.repositories.runs.run_rows import EvaluatedInputs, NewApproval, NewChunk, NewSummary
 from dagbook.db.repositories.runs.run_writes import Fence, Transition
 from dagbook.db.repositories.runs.runs import EventRow, NodeChange, StopRequest
@@ -23,6 +24,7 @@ from dagbook.runs.runner.preparation import RunnerDeps
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.recorder import Recorder
 from dagbook.runs.store.row_mapping import redact_event, redact_node
+from dagbook.spec.tracing import name_receiver
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -211,6 +213,7 @@ class Journal:
         run_changed = any(change.key is None for change in changes)
         is_closed = self.state.phase is Phase.CLOSED
         closed_at = self.state.finished_at if is_closed else None
+        mails = self.deps.mails.plan(self.state, events, now) if self.deps.mails is not None else ()
         transition = Transition(
             fence=self.fence,
             nodes=[self._node_row(key) for key in sorted(keys)],
@@ -224,12 +227,20 @@ class Journal:
             evaluated=self._evaluated,
             approvals=self._asked,
             summaries=summaries,
-            mails=self.deps.mails.plan(self.state, events, now) if self.deps.mails is not None else (),
+            mails=(*mails, *(self._trace(now) if run_changed and is_closed else ())),
         )
         self._evaluated, self._asked = None, []
         self._stored, self._last_seq = self.state, self._last_seq + len(events)
         self._dirty = set()
         return transition
+
+    def _trace(self, now: datetime) -> Sequence[NewRunMail]:
+        """Return the trace that is sent after the end of the attempt, if any."""
+        run = self.deps.run
+        otel = run.definition.dag.otel
+        receiver = "" if otel is None else run.masker.mask(name_receiver(otel.endpoint))
+        is_root = run.lineage is None
+        return row_mapping.trace_rows((run.key, run.attempt), run.inputs.variables, receiver, now, is_root=is_root)
 
     def _node_row(self, key: int) -> NodeChange:
         run, records = self.deps.run, self.nodes.get(key).records

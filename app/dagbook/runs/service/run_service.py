@@ -32,6 +32,7 @@ from dagbook.errors import (
     UnavailableError,
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
+from dagbook.runs import trace_context
 from dagbook.runs.evaluation.inputs import prepare_again, prepare_inputs
 from dagbook.runs.evaluation.param_checks import check_params
 from dagbook.runs.model import ClaimedRun, PlannedRun, RunLocation, RunRequest, StartOptions, StopOrder
@@ -49,6 +50,7 @@ from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
+from dagbook.spec.tracing import is_traced
 
 T = TypeVar("T")
 
@@ -199,7 +201,7 @@ class RunService:
         key, dag = new_key(), definition.dag
         location = self._run_location(key, request, start.source_directory, start.run_variables)
         prepared = await prepare_inputs(dag, start.params, location)
-        inputs = msgspec.structs.replace(prepared, variables=start.run_variables)
+        inputs = msgspec.structs.replace(prepared, variables=_traced(dag, start.run_variables, key, start))
         if inputs.pending and (problems := await check_params(definition, location, start.params)):
             raise BadRequestError(str(problems[0]))
         queue = start.queue or dag.queue or dag.name
@@ -260,6 +262,8 @@ class RunService:
         key, definition = new_key(), loaded.definition
         location = self._run_location(key, request, source.inputs.source_directory, source.inputs.variables)
         inputs = await prepare_again(definition.dag, source.inputs, location)
+        variables = _traced(definition.dag, inputs.variables, key, start)
+        inputs = msgspec.structs.replace(inputs, variables=variables)
         queue = definition.dag.queue or name
         owned = ClaimedRun(key=key, dag_name=name, run_id=run_id, definition=definition, inputs=inputs, queue=queue)
         return run_id, await self._accept(self._active_runs.accept(request, owned))
@@ -331,6 +335,12 @@ class RunService:
             except DatabaseUnavailable as error:
                 errors.append(f"run {run_id!r} could not be stopped: {error}")
         return errors
+
+
+def _traced(dag: Dag, variables: tuple[Pair, ...], key: int, start: StartOptions) -> tuple[Pair, ...]:
+    """Return the variables of a new run, with the context of its trace if its definition has it traced."""
+    context = trace_context.of_new_run(key, key, start.traceparent) if is_traced(dag.otel) else None
+    return trace_context.with_context(variables, context)
 
 
 def _check_edits(dag: Dag, start: StartOptions) -> None:

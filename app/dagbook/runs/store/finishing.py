@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from dagbook.db.database import WriteConnection
+from dagbook.db.repositories.alerts import run_mails
 from dagbook.db.repositories.runs import run_ends, runs, status_overrides
 from dagbook.db.repositories.runs.run_ends import RunEnd
 from dagbook.db.repositories.runs.run_writes import Fence
@@ -17,6 +18,7 @@ from dagbook.engine.history import Change
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
 from dagbook.runs.store import row_mapping
+from dagbook.spec.model import Pair
 
 
 def force_finish(
@@ -45,6 +47,9 @@ def force_finish(
         state=_readable(open_run.state) | closed,
         events=row_mapping.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
     )
+    key = (fence.run, fence.attempt)
+    traces = row_mapping.trace_rows(key, _variables(open_run.variables), "", end, is_root=open_run.is_root)
+    run_mails.add(connection, traces)
     ended = RunEnd(fence=fence, status=status, errors=reason, at=end)
     run_ends.add_forced(connection, ended)
     upstream_ends.add(connection, [ended])
@@ -57,3 +62,11 @@ def _readable(state: str | None) -> dict[str, Json]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _variables(text: str | None) -> list[Pair]:
+    """Decode the variables of a run, or return none."""
+    try:
+        return msgspec.json.decode(text or "[]", type=list[Pair])
+    except ValueError:
+        return []

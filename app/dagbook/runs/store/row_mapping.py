@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from dagbook.db.repositories.alerts import run_mails
+from dagbook.db.repositories.alerts.run_mails import NewRunMail
 from dagbook.db.repositories.runs.run_rows import (
     AttemptChange,
     EvaluatedInputs,
@@ -21,7 +23,9 @@ from dagbook.db.repositories.runs.search_index import error_text
 from dagbook.engine import event
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
+from dagbook.identifiers import new_run_id
 from dagbook.json_values import Json, JsonObject
+from dagbook.runs import trace_context
 from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import MASK, Masker
@@ -61,6 +65,7 @@ _RUN_DETAIL = (
     "rested_seconds",
     "conditions",
 )
+_LONGEST_RECEIVER, _NO_RECEIVER = 200, "traces"  # of one that is known when the trace is sent
 _BLANK_NODE, _BLANK_RUN = NodeState(), RunState()
 
 
@@ -285,6 +290,15 @@ def read_inputs(row: CompleteRun, encrypter: Encrypter) -> RunInputs:
         return msgspec.json.decode(encrypter.decrypt(row.sealed, _inputs_context(row.id)), type=RunInputs)
     values = {name: getattr(row, name) for name in _INPUT_COLUMNS}
     return msgspec.convert(values | {"variables": row.variables or ()}, type=RunInputs)
+
+
+def trace_rows(
+    run: tuple[int, int], variables: Iterable[Pair], receiver: str, at: datetime, *, is_root: bool
+) -> list[NewRunMail]:
+    """Make the row of the trace that is sent when an attempt ends, (key of its run, number); none for most."""
+    if not trace_context.sends(variables, run[0], is_root=is_root):
+        return []
+    return [run_mails.new_trace(new_run_id(), run, receiver[:_LONGEST_RECEIVER] or _NO_RECEIVER, at)]
 
 
 def _inputs_context(run: int) -> str:

@@ -25,6 +25,7 @@ from dagbook.runs.store import row_mapping
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
+from dagbook.spec.tracing import find_problem
 from dagbook.unix.files import make_private_folder, open_privately
 
 _OWN = AttemptOrigin()
@@ -109,6 +110,13 @@ def load(
     )
 
 
+def claim_ended(found: StoredRun, encrypter: Encrypter, credentials: Iterable[str]) -> ClaimedRun:
+    """Return an attempt for what is sent about it, with a masker that knows its secrets; raises EncryptionError."""
+    masker = Masker(found.inputs.to_hide, credentials)
+    masker.add_secrets(value for node in found.nodes for value in row_mapping.read_record(node, encrypter).hidden)
+    return found.claimed(token=found.attempt.token, masker=masker)
+
+
 def read_definition(library: DefinitionCache, run: RunRow, spec: str, base: str) -> Loaded:
     """Parse the definition of a run; for a sub-run, the called document of the text."""
     if run.root_id is not None:
@@ -191,7 +199,9 @@ def _lines(event: EventRow, note: _Note, dag: Dag, error: str) -> tuple[Line, ..
     about: dict[str, object]
     if note.accepted is not None:
         about = {"trigger": note.accepted, "queue": note.queue, "step": note.step, "actor": note.actor}
-        return (Line("INFO", "run accepted", {name: value for name, value in about.items() if value}),)
+        accepted = Line("INFO", "run accepted", {name: value for name, value in about.items() if value})
+        problem = find_problem(dag.otel)
+        return (accepted, Line("WARN", f"run is not traced: {problem}")) if problem else (accepted,)
     if note.dequeued is not None:
         by = {"actor": note.actor} if note.actor else {}
         return (Line("INFO", "attempt taken out of its queue", {"attempt": note.dequeued, **by}),)

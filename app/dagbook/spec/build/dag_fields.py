@@ -30,6 +30,7 @@ from dagbook.spec.reading.rendering import render
 from dagbook.spec.schemas import FILLED, LIST, NUMBER, TEXT, accepts, any_of, ignored_values, one_word, reference
 from dagbook.spec.time.cron import parse
 from dagbook.spec.time.duration import duration_seconds
+from dagbook.spec.tracing import find_problem
 
 _DAG_TYPES = ("chain", "graph")
 _MAX_EXPRESSIONS = 1_000  # each is asked for its next firing, by the scheduler and by lists
@@ -46,17 +47,18 @@ SCHEDULE = members(
     Member("restart", _CRONS, "CRON_TZ=Europe/Berlin 0 12 * * *", "When running runs are stopped and started again."),
 )
 # fmt: on
-# Tracing, which Dagbook does not have: a value of another type is ignored.
+# Tracing: a value of another type is ignored.
 # A row of these tables has one line, or its meaning on a second one.
 # fmt: off
 OTEL = members(
     Member("enabled", {}, True, "Whether runs are traced.", kind=bool),
-    Member("endpoint", {}, "http://localhost:4317", "Where traces are sent to.", kind=str),
+    Member("endpoint", {}, "http://localhost:4318/v1/traces",
+        "Where traces are sent to, by HTTP: an address that ends with /v1/traces.", kind=str),
     Member("headers", {}, {"Authorization": "Bearer ${OTEL_TOKEN}"}, "Headers that go with them.", kind=dict),
-    Member("insecure", {}, True, "Send without TLS.", kind=bool),
+    Member("insecure", {}, True, "Send without TLS to an endpoint that has no scheme.", kind=bool),
     Member("resource", {}, {"service.name": "reports"}, "Attributes of all traces.", kind=dict),
     Member("timeout", any_of({"type": "string", "pattern": _DURATION}, {"type": _NOT_TEXTS}), "5s",
-        "Time limit of sending, such as 5s."),
+        "Time limit of one request, such as 5s; default 10s, at most 60s."),
 )
 SMTP = ObjectSchema(
     "smtp",
@@ -221,7 +223,7 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
 
 @accepts(map_of(OTEL, others=True))
 def otel(field: Field) -> Otel | None:
-    """Read the settings of tracing, which Dagbook does not have; a value of another type is ignored."""
+    """Read the settings of tracing; a value of another type is ignored."""
     if not isinstance(field.value, dict):
         field.expect("a map")
         return None
@@ -232,8 +234,9 @@ def otel(field: Field) -> Otel | None:
     }
     if "headers" in fields:
         fields["headers"] = {key: text for key, text in fields["headers"].items() if isinstance(text, str)}
-    if fields.get("enabled", "endpoint" in fields):
-        field.warn("has no effect: Dagbook sends no traces")
+    endpoint, may_be_enabled = fields.get("endpoint"), fields.get("enabled", True)  # by the base configuration
+    if endpoint and may_be_enabled and (problem := find_problem(Otel(enabled=True, endpoint=endpoint))):
+        field.at("endpoint", field.members["endpoint"]).warn(problem)
     return Otel(**fields, timeout_seconds=_timeout(field))
 
 

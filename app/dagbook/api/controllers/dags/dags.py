@@ -182,7 +182,12 @@ class DagsController(Controller):
 
     @post("/dags/{fileName:str}/start", "executeDAG", Requires.RUN, Action.RUN_START, 404, 409)
     async def start_dag(
-        self, file_name: parameters.FileName, data: JSONBody[StartDAG], services: Services, caller: CurrentCaller
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[StartDAG],
+        services: Services,
+        caller: CurrentCaller,
+        traceparent: parameters.TraceParent = None,
     ) -> StartedRun:
         """Start a run of a stored DAG."""
         start = StartOptions(
@@ -192,6 +197,7 @@ class DagsController(Controller):
             admission=Admission.SINGLETON if data.singleton else Admission.START,
             despite_pause=read_despite_pause(services.auth, caller, data.despite_pause),
             actor=caller.actor,
+            traceparent=traceparent or "",
             edits=caller.may_write,
         )
         await services.auth.access.check_run_name(start.dag_name, caller)

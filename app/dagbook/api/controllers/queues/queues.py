@@ -56,7 +56,12 @@ class QueuesController(Controller):
 
     @post("/dags/{fileName:str}/enqueue", "enqueueDAGDAGRun", Requires.RUN, Action.RUN_ENQUEUE, 404, 409)
     async def enqueue_dag(
-        self, file_name: parameters.FileName, data: JSONBody[EnqueueDAG], services: Services, caller: CurrentCaller
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[EnqueueDAG],
+        services: Services,
+        caller: CurrentCaller,
+        traceparent: parameters.TraceParent = None,
     ) -> StartedRun:
         """Enqueue a run of a stored DAG in its queue, or in another one; callers with grants in its own alone."""
         start = StartOptions(
@@ -67,6 +72,7 @@ class QueuesController(Controller):
             own_queue_only=bool(caller.visibility),
             priority=check_priority(data.priority or 0),
             actor=caller.actor,
+            traceparent=traceparent or "",
             edits=caller.may_write,
         )
         await services.auth.access.check_run_name(start.dag_name, caller)
@@ -75,7 +81,11 @@ class QueuesController(Controller):
 
     @post("/dag-runs/enqueue", "enqueueDAGRunFromSpec", Requires.RUN_TEXT, Action.RUN_ENQUEUE, 409)
     async def enqueue_text(
-        self, data: JSONBody[EnqueueInline], services: Services, caller: CurrentCaller
+        self,
+        data: JSONBody[EnqueueInline],
+        services: Services,
+        caller: CurrentCaller,
+        traceparent: parameters.TraceParent = None,
     ) -> StartedRun:
         """Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one."""
         start = StartOptions(
@@ -85,6 +95,7 @@ class QueuesController(Controller):
             priority=check_priority(data.priority or 0),
             source_directory=data.source_directory or None,
             actor=caller.actor,
+            traceparent=traceparent or "",
         )
         with services.limits.read_text(caller, data.spec):
             run_id = await services.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)

@@ -46,7 +46,13 @@ class RunsController(Controller):
     dependencies = provide_services(RunServices)
 
     @post("", "executeDAGRunFromSpec", Requires.RUN_TEXT, Action.RUN_START, 409)
-    async def start_text(self, data: JSONBody[StartInline], services: Services, caller: CurrentCaller) -> StartedRun:
+    async def start_text(
+        self,
+        data: JSONBody[StartInline],
+        services: Services,
+        caller: CurrentCaller,
+        traceparent: parameters.TraceParent = None,
+    ) -> StartedRun:
         """Start a run of a definition that is not stored as a DAG."""
         start = StartOptions(
             params=GivenParams(data.params or ""),
@@ -55,6 +61,7 @@ class RunsController(Controller):
             despite_pause=read_despite_pause(services.auth, caller, data.despite_pause),
             source_directory=data.source_directory or None,
             actor=caller.actor,
+            traceparent=traceparent or "",
         )
         with services.limits.read_text(caller, data.spec):
             run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
@@ -120,6 +127,7 @@ class RootRunController(Controller):
         services: Services,
         caller: CurrentCaller,
         data: JSONBody[Reschedule | None] = None,
+        traceparent: parameters.TraceParent = None,
     ) -> RescheduledRun:
         """Start a new run with the definition, params and environment of another run."""
         row = await services.database.read_inline(run.require)
@@ -129,6 +137,7 @@ class RootRunController(Controller):
             dag_name=options.dag_name or "",
             trigger="reschedule",
             actor=caller.actor,
+            traceparent=traceparent or "",
             edits=caller.may_write,
         )
         await services.auth.access.check_run_name(start.dag_name, caller)

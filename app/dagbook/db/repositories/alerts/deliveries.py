@@ -21,7 +21,7 @@ from dagbook.identifiers import new_run_id
 from dagbook.tries import Answer, Fate
 
 PENDING, SENT, FAILED, DROPPED = "pending", "sent", "failed", "dropped"
-OPENED, REMINDER, CLOSED, TEST, RUN_MAIL = "opened", "reminder", "closed", "test", "run_mail"
+OPENED, REMINDER, CLOSED, TEST, RUN_MAIL, TRACE = "opened", "reminder", "closed", "test", "run_mail", "trace"
 _KEPT = 10  # tries of a delivery
 
 
@@ -100,7 +100,7 @@ class WaitingSince(msgspec.Struct, frozen=True, kw_only=True):
 _find_waiting = (
     select(func.min(AlertDelivery.due_at).label("due_at"), AlertChannel.interval_seconds, AlertChannel.last_alert_at)
     .outerjoin(AlertChannel, AlertChannel.id == AlertDelivery.channel_id)
-    .where(AlertDelivery.status == PENDING)
+    .where(AlertDelivery.status == PENDING, AlertDelivery.purpose != TRACE)
     .group_by(AlertDelivery.channel_id, AlertChannel.interval_seconds, AlertChannel.last_alert_at)
 )
 _dag = func.coalesce(Run.dag_name, case((Alert.subject_kind == "dag", Alert.subject)))
@@ -191,7 +191,7 @@ def find_due(connection: ReadConnection, channel_id: int, now: datetime, most: i
 
 
 def find_waiting(connection: ReadConnection) -> list[WaitingSince]:
-    """Return since when messages wait that are due."""
+    """Return since when messages for people wait that are due."""
     return all_rows(connection, WaitingSince, _find_waiting)
 
 
@@ -286,8 +286,9 @@ def resend(connection: WriteConnection, delivery_id: str, now: datetime) -> bool
 
 
 def find_oldest_due(connection: ReadConnection, now: datetime) -> datetime | None:
-    """Return since when a message is due that was not sent."""
-    statement = select(func.min(AlertDelivery.due_at)).where(AlertDelivery.status == PENDING)
+    """Return since when a message for people is due that was not sent."""
+    is_waiting = (AlertDelivery.status == PENDING, AlertDelivery.purpose != TRACE)
+    statement = select(func.min(AlertDelivery.due_at)).where(*is_waiting)
     found: datetime | None = connection.scalar(statement)
     return None if found is None or found > now else found
 

@@ -1,6 +1,7 @@
-"""Mails of definitions: deliveries without a channel, each for an attempt of a run.
+"""Mails of definitions, and traces: deliveries without a channel, each for an attempt of a run.
 
-The process that stores one has its lease, and sends it first. What that did not deliver is sent by a server.
+The process that stores a mail has its lease, and sends it first. What that did not deliver is sent by a server, as are
+traces.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dagbook.db.database import ALERTS, ReadConnection, WriteConnection, mark_ch
 from dagbook.db.models.alert import AlertDelivery
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.alerts import events
-from dagbook.db.repositories.alerts.deliveries import PENDING, RUN_MAIL, Attempt, DeliveryRow, find_where
+from dagbook.db.repositories.alerts.deliveries import PENDING, RUN_MAIL, TRACE, Attempt, DeliveryRow, find_where
 from dagbook.db.statements import all_rows, insert_into
 
 _FIRST_TRY = timedelta(days=1)  # its evaluation may take a while; the leases of a process that dies are ended
@@ -23,17 +24,17 @@ _TRY = timedelta(seconds=130)  # 40 s longer than it can last: servers end the l
 
 
 class NewRunMail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail to store: its name in the attempt, and the mail server, as the definition writes it."""
+    """A mail or a trace to store: the server or the receiver as the definition writes it; a mail has a name."""
 
     id: str
     run_id: int
     attempt: int
-    mail: str
+    mail: str | None = None
     channel: str
     created_at: datetime
     due_at: datetime
-    lease_owner: str
-    lease_until: datetime
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
     type: str = "mail"
     purpose: str = RUN_MAIL
     number: int = 0
@@ -42,14 +43,14 @@ class NewRunMail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitingMails(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail server with mails that no process is sending, and when the first of them is due."""
+    """A mail server, or a receiver of traces, for which no process is sending, and when the first of them is due."""
 
     channel: str
     due_at: datetime
 
 
 _add = Prepared(insert_into(AlertDelivery).on_conflict_do_nothing())
-_is_pending = and_(AlertDelivery.purpose == RUN_MAIL, AlertDelivery.status == PENDING)
+_is_pending = and_(AlertDelivery.purpose.in_((RUN_MAIL, TRACE)), AlertDelivery.status == PENDING)
 _is_free = or_(AlertDelivery.lease_until.is_(None), AlertDelivery.lease_until <= bindparam("now"))
 _find_waiting = (
     select(AlertDelivery.channel, func.min(AlertDelivery.due_at).label("due_at"))
@@ -87,9 +88,25 @@ def new(mail_id: str, run: tuple[int, int], mail: str, channel: str, owner: str,
     )
 
 
+def new_trace(trace_id: str, run: tuple[int, int], receiver: str, at: datetime) -> NewRunMail:
+    """Return the trace of an attempt that ends, (key of the run, number), which any server may send."""
+    return NewRunMail(
+        id=trace_id,
+        run_id=run[0],
+        attempt=run[1],
+        channel=receiver,
+        created_at=at,
+        due_at=at,
+        type=TRACE,
+        purpose=TRACE,
+    )
+
+
 def add(connection: WriteConnection, mails: Sequence[NewRunMail]) -> None:
-    """Store mails, each once for an attempt."""
+    """Store mails, each once for an attempt, and traces."""
     _add.execute_many(connection, mails)
+    if any(mail.purpose == TRACE for mail in mails):
+        mark_changed(connection, ALERTS)
 
 
 def take(connection: WriteConnection, mail_id: str, owner: str, now: datetime) -> bool:
@@ -114,12 +131,12 @@ def end_leases(connection: WriteConnection, owner: str) -> None:
 
 
 def find_waiting(connection: ReadConnection, now: datetime) -> Sequence[WaitingMails]:
-    """Return the mail servers that mails wait for."""
+    """Return the mail servers and receivers of traces that something waits for."""
     return all_rows(connection, WaitingMails, _find_waiting, now=events.read_time(connection, now))
 
 
 def claim(connection: WriteConnection, channel: str, owner: str, now: datetime) -> DeliveryRow | None:
-    """Lease the oldest mail that is due for a mail server, for a try that is counted now; None without any."""
+    """Lease the oldest one that is due for a mail server or receiver, for a try that is counted now; None without."""
     now = events.read_time(connection, now)
     mail_id = connection.scalar(_find_next, {"channel": channel, "now": now})
     if mail_id is None:

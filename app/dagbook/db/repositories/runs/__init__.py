@@ -9,6 +9,7 @@ __all__ = [
     "run_overview",
     "run_rows",
     "run_search",
+    "run_traces",
     "run_writes",
     "runs",
     "search_index",

@@ -11,7 +11,7 @@ from sqlalchemy import Text, func, select, type_coerce, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.node import Node
-from dagbook.db.models.run import Run, RunAttempt, RunRequest
+from dagbook.db.models.run import Run, RunAttempt, RunInput, RunRequest
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.runs import search_index
 from dagbook.db.repositories.runs.run_rows import NewEvent
@@ -33,10 +33,15 @@ class ForcedEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to finish a run: its running nodes, the attempt's state as text, and all stored times."""
+    """What is needed to finish a run: its running nodes, the attempt's state as text, and all stored times.
+
+    ``variables`` are the text of those of its inputs.
+    """
 
     running: Sequence[int]
     state: str | None
+    variables: str | None
+    is_root: bool
     times: Sequence[datetime]
 
 
@@ -47,14 +52,20 @@ def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
         .where(Node.run_id == fence.run, Node.attempt == fence.attempt)
         .order_by(Node.position)
     ).all()
-    (started,) = connection.execute(select(Run.started_at).where(Run.id == fence.run)).one()
-    times = [started, *(time for node in nodes for time in node[2:])]
+    run = connection.execute(
+        select(Run.started_at, Run.root_id, type_coerce(RunInput.variables, Text).label("variables"))
+        .outerjoin(RunInput, RunInput.run_id == Run.id)
+        .where(Run.id == fence.run)
+    ).one()
+    times = [run.started_at, *(time for node in nodes for time in node[2:])]
     state = select(type_coerce(RunAttempt.state, Text)).where(
         RunAttempt.run_id == fence.run, RunAttempt.number == fence.attempt
     )
     return OpenRun(
         running=[node.position for node in nodes if node.status == NodeStatus.RUNNING],
         state=connection.execute(state).scalar_one(),
+        variables=run.variables,
+        is_root=run.root_id is None,
         times=[time for time in times if time is not None],
     )
 

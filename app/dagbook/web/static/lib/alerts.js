@@ -135,7 +135,8 @@ function dueText(due, now) {
 const nameOf = ({ channel, mail }) => (mail ? "a mail" : channel);
 
 /** @type {Record<string, string>} */
-const PURPOSES = { opened: "the alert", reminder: "reminder", closed: "its end", test: "test" };
+const PURPOSES = { opened: "the alert", reminder: "reminder", closed: "its end", test: "test",
+  trace: "its trace" };
 /** @type {Record<string, string>} */
 const MAILS = { failure: "its failure", success: "its success", wait: "an approval", step: "a step" };
 
@@ -152,7 +153,8 @@ export function aboutOf({ purpose, mail }, steps) {
 }
 
 /** Whether a message is about the end of a run, not of a part of it. @param {Api.AlertReceipt} receipt */
-export const isOfEnd = ({ mail }) => !mail || mail === "failure" || mail === "success";
+export const isOfEnd = ({ mail, purpose }) =>
+  purpose !== "trace" && (!mail || mail === "failure" || mail === "success");
 
 /** Whether a message is a mail about the step at a position. @param {Api.AlertReceipt} receipt @param {number} at */
 export const isOfStep = ({ mail }, at) => mail?.startsWith(`step ${at} `) ?? false;
