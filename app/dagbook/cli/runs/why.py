@@ -229,11 +229,11 @@ def explain_slot(slot: DagSlot, batch: Batch | None) -> list[str]:
     """Return what became of a scheduled time, and what its open batch does, if the caller sees that."""
     run = f"its run {slot.dag_run_id} is {words(slot.outcome)}; `dagbook why` explains it by its id"
     reasons = [run if slot.dag_run_id else _NO_RUN.get(slot.outcome, f"it is {words(slot.outcome)}")]
-    if batch is not None:
-        return [*reasons, f"it is an item of {describe_batch(batch)}"]
-    if not slot.batch_id and slot.outcome in _NO_RUN:
-        return [*reasons, "no batch has it; `dagbook backfill` starts it"]
-    return [*reasons, f"batch {slot.batch_id} has it"] if slot.batch_id else reasons
+    if slot.batch_id:
+        reasons.append(f"it is an item of {describe_batch(batch) if batch else f'batch {slot.batch_id}'}")
+    elif not slot.dag_run_id:
+        reasons.append("no batch has it; `dagbook backfill` starts it")
+    return reasons
 
 
 def describe_batch(batch: Batch) -> str:

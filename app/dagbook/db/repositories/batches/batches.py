@@ -53,14 +53,6 @@ class BatchRow(NewBatch, frozen=True, kw_only=True):
     dag_name: str | None = None
 
 
-class BatchName(msgspec.Struct, frozen=True):
-    """What is said of a batch elsewhere: its number, who has made it, and why."""
-
-    id: int
-    created_by: str | None
-    reason: str | None
-
-
 class ItemCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many items of a batch have each state."""
 
@@ -91,12 +83,11 @@ def get(
     return first_row(connection, BatchRow, _select.where(Batch.id == batch, *_visible(visibility, user)))
 
 
-def find_of_run(connection: ReadConnection, run: int, visibility: Visibility, user: str | None) -> BatchName | None:
+def find_of_run(connection: ReadConnection, run: int, visibility: Visibility, user: str | None) -> BatchRow | None:
     """Return the newest visible batch of which an item has begun with a run."""
     of_run = Batch.id.in_(select(BatchItem.batch_id).where(BatchItem.run_id == run))
-    found = select(Batch.id, Batch.created_by, Batch.reason).outerjoin(Dag, Dag.id == Batch.dag_id)
-    newest = found.where(of_run, *_visible(visibility, user)).order_by(Batch.id.desc()).limit(1)
-    return first_row(connection, BatchName, newest)
+    newest = _select.where(of_run, *_visible(visibility, user)).order_by(Batch.id.desc()).limit(1)
+    return first_row(connection, BatchRow, newest)
 
 
 def find_open(connection: ReadConnection) -> Sequence[BatchRow]:

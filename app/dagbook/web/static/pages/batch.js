@@ -42,14 +42,14 @@ function useChangeOf(value, react) {
 
 /** @param {{ batch: Api.Batch, reload: Reload }} props */
 function Head({ batch, reload }) {
-  const { id, mayRun, pausedAt, counts } = batch;
+  const { id, mayRun, pausedAt, counts: { failed = 0 } } = batch;
   const [asked, setAsked] = useState(false);
   const change = (/** @type {"pause" | "resume" | "retry"} */ what, /** @type {string} */ done) => () =>
     attempt(() => post(["batches", String(id), what]).then(reload), done);
   return html`<header>
     <div class="row"><h1>Batch ${id}</h1><span class="faint">${actionOf(batch)}</span><span class="grow"></span>
-      ${mayRun && counts.failed > 0 && html`<button type="button"
-        onClick=${change("retry", "The failed items are planned again.")}>Retry ${counts.failed} failed</button>`}
+      ${mayRun && failed > 0 && html`<button type="button"
+        onClick=${change("retry", "The failed items are planned again.")}>Retry ${failed} failed</button>`}
       ${mayRun && isOpen(batch) && html`<button type="button" class=${pausedAt ? "primary" : ""}
         onClick=${pausedAt ? change("resume", `Batch ${id} goes on.`)
           : change("pause", `Batch ${id} is paused: runs that have begun go on.`)}>${pausedAt ? "Resume" : "Pause"}
@@ -60,13 +60,13 @@ function Head({ batch, reload }) {
 }
 
 /** @param {{ batch: Api.Batch, reload: Reload, onClose: () => void }} props */
-function CancelDialog({ batch: { id, counts }, reload, onClose }) {
+function CancelDialog({ batch: { id, counts: { planned = 0, begun = 0 } }, reload, onClose }) {
   const [runs, setRuns] = useState("finish");
   const cancel = () => post(["batches", String(id), "cancel"], { stopRuns: runs === "stop" }).then(reload);
   return html`<${FormDialog} title=${`Cancel batch ${id}`} action="Cancel batch" look="danger" onClose=${onClose}
     onSave=${cancel}>
-    <p>${plural(counts.planned, "item")} will be left out, for good.</p>
-    ${counts.begun > 0 && html`<${Choices} legend=${`${plural(counts.begun, "item")} with an active run`} name="runs"
+    <p>${plural(planned, "item")} will be left out, for good.</p>
+    ${begun > 0 && html`<${Choices} legend=${`${plural(begun, "item")} with an active run`} name="runs"
       chosen=${runs} onChoose=${setRuns} options=${[["finish", "to its end"], ["stop", "now"]]} />`}<//>`;
 }
 
