@@ -36,7 +36,8 @@ test("a batch has one state, and says why", () => {
 
 test("what a batch was asked is said in words, also what this page does not know", () => {
   const filter = { dag: "etl", from: "2026-03-01", to: "2026-03-31T02:00:00+01:00" };
-  assert.equal(subjectOf({ action: "start", filter }), "missing and failed times, 2026-03-01 to 2026-03-31 02:00:00+01:00");
+  assert.equal(subjectOf({ action: "start", filter }),
+    "missing and failed times, 2026-03-01 to 2026-03-31 02:00:00+01:00");
   assert.equal(subjectOf({ action: "start", filter: { ...filter, to: "2026-03-02", only: "all", unknown: true } }),
     "all times, 2026-03-01 to 2026-03-02, also unknown ones");
   assert.equal(subjectOf({ action: "again", filter: { dag: "etl", revision: [9, 10], step: "load" } }),

@@ -23,7 +23,7 @@ export default function BatchPage({ params: { id } }) {
   const loaded = useApi(["batches", id], {}, concerns);
   const [state, cursor] = [query.value.get("state") ?? "", query.value.get("cursor")];
   // After the batch, so that they are never older than its counts; and again only when these change.
-  const items = useApi(loaded.data && ["batches", id, "items"], { state, cursor, perPage: ITEMS });
+  const items = useApi(loaded.data ? ["batches", id, "items"] : null, { state, cursor, perPage: ITEMS });
   useChangeOf(loaded.data && JSON.stringify(loaded.data.counts), items.reload);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such batch" error=${error}>
     <a href=${href("/batches")}>All batches</a><//>`;
