@@ -6159,10 +6159,10 @@ export interface operations {
             query?: {
                 /** @description The nextCursor of the previous page. */
                 cursor?: string | null;
-                /** @description Items of this state. */
-                state?: "planned" | "begun" | "done" | "failed" | "left_out" | null;
                 /** @description Entries of a page. */
                 perPage?: number;
+                /** @description Items of this state. */
+                state?: "planned" | "begun" | "done" | "failed" | "left_out" | null;
             };
             header?: never;
             path: {

@@ -197,13 +197,13 @@ class BatchesController(Controller):
         services: Services,
         caller: CurrentCaller,
         cursor: parameters.AlertCursor = None,
-        state: parameters.ItemState = None,
+        item_state: parameters.ItemState = None,
         per_page: parameters.PerPage = 1000,
     ) -> BatchItems:
         """List the items of a batch in their order, each with its run, or with why it has none."""
         row, after = await _require(services, caller, batch_id), min(_position(cursor) or 0, 2**31 - 1)
         most = min(max(per_page, 1), _MOST_ITEMS)
-        found = await services.database.read(items.find_page, row.id, after, most + 1, state)
+        found = await services.database.read(items.find_page, row.id, after, most + 1, item_state)
         shown = [_item(item, services.zone) for item in found[:most]]
         return BatchItems(items=shown, next_cursor=str(shown[-1].place) if len(found) > most else UNSET)
 

@@ -125,7 +125,7 @@ def count_items(connection: ReadConnection, batches: Sequence[int]) -> dict[int,
 def lock(connection: WriteConnection, batch: int) -> BatchRow | None:
     """Lock a batch, to change it or its items, until the end of the transaction: no item of it begins meanwhile.
 
-    Clients are told of the change.
+    The live feed reports the change.
     """
     connection.execute(select(Batch.id).where(Batch.id == batch).with_for_update())
     row = get(connection, batch)
