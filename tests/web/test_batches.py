@@ -78,7 +78,7 @@ def begun(own: Site) -> Iterator[int]:
     batch = _make(own, _store(own, "sleep 7200"), 4)
     _await(own, batch, begun=1)
     yield batch
-    if "endedAt" not in own.send("GET", f"/batches/{batch}"):
+    if "cancelledAt" not in own.send("GET", f"/batches/{batch}"):
         own.send("POST", f"/batches/{batch}/cancel", {"stopRuns": True})
 
 
