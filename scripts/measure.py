@@ -97,7 +97,7 @@ LIMITS = {
     # + 298: secrets of Vault (the client 245, settings 40).
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    # + 208: batches in dagbook why (60), in the doctor (40), in the live feed (25), of a run (25), their retention (35).
+    # + 208: batches in dagbook why (60), the doctor (40), the live feed (25), of a run (25), their retention (35).
     "lines": Limit(99_009, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),

@@ -91,9 +91,8 @@ async def test_a_run_names_its_batch_and_another_run_costs_no_statement_for_that
     assert (details["batch"]["id"], details["batch"]["reason"]) == (batch, "lost rows")
     (sentence,) = explain_batch(msgspec.convert(details, DAGRunDetails))
     assert (sentence.startswith(f"it is a run of batch {batch}"), sentence.endswith(": lost rows")) == (True, True)
-    other = (
-        await scene.dagbook.finished((await scene.ok("POST", f"/dags/{scene.name}/start", params=""))["dagRunId"])
-    ).details
+    started = await scene.ok("POST", f"/dags/{scene.name}/start", params="")
+    other = (await scene.dagbook.finished(started["dagRunId"])).details
     statements: list[str] = []
     with noting_statements(lambda statement, *_: statements.append(statement)):
         assert "batch" not in await scene.dagbook.get(other["dagRunId"])
