@@ -43,6 +43,7 @@ from tests.db.rows import (
     table_of,
 )
 from tests.db.test_alert_constraints import ALERT, CHANNEL, DELIVERY, EVENT, RULE
+from tests.db.test_batch_constraints import add_items
 from tests.db.test_trigger_constraints import EVENT as EVENT_OF_TRIGGER
 from tests.db.test_trigger_constraints import TRIGGER
 
@@ -50,13 +51,15 @@ MINUTE = timedelta(minutes=1)
 LATER = NOW + timedelta(hours=2)  # when the doctor looks
 OVER, WAITS, RUNS, RETRIED, CALLED = 1, 2, 3, 4, 5
 SERVER = "server"
+MOMENTS = {"long_ago": NOW - timedelta(days=8), "early": NOW - MINUTE, "late": LATER + MINUTE}
 
 
 def furnish(connection: WriteConnection) -> None:
-    """Store runs of every kind, that a rule has reported a failure, and events of a trigger that is paused."""
+    """Store runs of every kind, a failure that a rule has reported, a trigger that is paused, and such a batch."""
     furnish_runs(connection)
     _tell_of_failure(connection)
     _receive(connection)
+    add_items(connection, {"state": "done", "run_id": OVER}, {}, paused_at=NOW, paused_by="ann")
 
 
 def furnish_runs(connection: WriteConnection) -> None:
@@ -209,9 +212,9 @@ def without_guards(connection: WriteConnection) -> Iterator[None]:
 def run_lawlessly(connection: WriteConnection, statement: str) -> None:
     """Run a statement as somebody would type it.
 
-    It may name the runs, and with ``:early`` and ``:late`` instants before and after all others.
+    It may name the runs, and with ``:early`` and ``:late`` instants before and after all others, and ``:long_ago``.
     """
     clause = text(statement)
     known = {"over": OVER, "waits": WAITS, "runs": RUNS, "retried": RETRIED, "called": CALLED}
-    known |= {name: stored(connection, at) for name, at in (("early", NOW - MINUTE), ("late", LATER + MINUTE))}
+    known |= {name: stored(connection, at) for name, at in MOMENTS.items()}
     connection.execute(clause, {name: known[name] for name in clause.compile().params})

@@ -108,6 +108,9 @@ BREAKS: dict[str, Sequence[str]] = {
         "UPDATE trigger_events SET run_id = NULL WHERE id = 'over'",
     ],
     "event-waits-for-something": ["UPDATE triggers SET paused_at = NULL, paused_by = NULL"],
+    "open-batch-has-open-items": ["UPDATE batch_items SET state = 'done'"],
+    "paused-batch-goes-on": ["UPDATE batches SET paused_at = :long_ago"],
+    "open-batch-has-runs": ["UPDATE batches SET paused_at = NULL, paused_by = NULL"],
     "references-lead-somewhere": ["UPDATE nodes SET run_id = 99 WHERE run_id = :waits"],
 }
 

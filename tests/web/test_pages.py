@@ -26,6 +26,7 @@ PAGES = {
     "approvals": "/approvals",
     "dag-alerts": "/dags/etl/alerts",
     "dag-triggers": "/dags/good/triggers",
+    "batches": "/batches",
     "triggers": "/triggers",
     "trigger": "/triggers/push",
     "alerts": "/alerts",

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from dagbook.accounts.rights import find_permitted, refusal_of
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
-from dagbook.api.presenters.fields import or_unset, time_text
+from dagbook.api.presenters.fields import or_unset, present_row, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
+from dagbook.api.schemas.batches import BatchOfRun
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
@@ -21,6 +22,7 @@ from dagbook.db.repositories import approvals, holds
 from dagbook.db.repositories.accounts import groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.approvals import Asked
+from dagbook.db.repositories.batches import batches, starts
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list, step_details
 from dagbook.db.repositories.runs.run_filter import RunFilter
@@ -122,6 +124,10 @@ async def read_details(
     if run.trigger in events.RUN_TRIGGERS.values():
         event = await services.database.read_inline(events.get_of_run, run.id, caller.visibility)
         details.trigger_event = UNSET if event is None else EventOfRun(id=event.id, trigger=event.trigger)
+    if run.trigger in (starts.BACKFILL, starts.RECALL):
+        find_batch = batches.find_of_run
+        batch = await services.database.read_inline(find_batch, run.id, caller.visibility, caller.user_id)
+        details.batch = UNSET if batch is None else present_row(BatchOfRun, batch, services.zone)
     if newest.dag.names_last_success:
         environment = await services.database.read_inline(step_details.get_environment, run.id)
         details.began_from = or_unset(dict(environment.env if environment else ()).get(RUN_ID))

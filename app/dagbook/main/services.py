@@ -254,5 +254,7 @@ def _retention(settings: Settings, database: Database, library: DefinitionCache,
         alerts=timedelta(days=settings.alert_keep_days),
         trigger_bodies=timedelta(days=settings.trigger_body_days),
         trigger_events=timedelta(days=settings.trigger_keep_days),
+        # With the runs, but not before those who wait for its end have seen it.
+        batches=timedelta(days=max(settings.retention_days, 1) if settings.retention_days >= 0 else 0),
     )
     return Retention(database, policies, now, settings.retention_interval_seconds, remove_expired, kept)

@@ -20,7 +20,7 @@ MADE_OF = "made-of"  # in a bundle: the hash of the files that it is made of
 # In a bundle: what its scripts share, and those of the pages below these paths, which few users open often.
 SHARED_SCRIPT, SELDOM_SCRIPT = "lib/chunk.js", "lib/seldom.js"
 SELDOM = (
-    *("/account", "/compare", "/alerts", "/triggers", "/workers", "/sources", "/search", "/system"),
+    *("/account", "/compare", "/alerts", "/batches", "/triggers", "/workers", "/sources", "/search", "/system"),
     *("/users", "/access", "/tokens", "/audit", "/cli-login"),
 )
 _PRELOADED = (

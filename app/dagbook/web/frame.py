@@ -18,6 +18,7 @@ PLACES = (
     ("/alerts", "Alerts"),
     ("/queues", "Queues"),
     ("/schedules", "Schedules"),
+    ("/batches", "Batches"),
     ("/triggers", "Triggers"),
     ("/workers", "Workers"),
     ("/sources", "Sources"),

@@ -39,6 +39,8 @@ PATHS = (
     "/alerts",
     "/queues",
     "/schedules",
+    "/batches",
+    "/batches/{batch_id:str}",
     "/triggers",
     "/triggers/{name:str}",
     "/triggers/{name:str}/events/{event_id:str}",

@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
+from dagbook.api.schemas.batches import BatchChange
 from dagbook.api.schemas.common import Schema
 from dagbook.api.schemas.runs import ChannelChange, DAGChange, LogChange, Position, QueueChange, RunChange, RunName
-from dagbook.db.repositories.changes import CHANNEL, DAG, QUEUE, RUN, ChangeRow, FeedCursor
+from dagbook.db.repositories.changes import BATCH, CHANNEL, DAG, QUEUE, RUN, ChangeRow, FeedCursor
 from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
@@ -55,6 +56,8 @@ def change_frame(change: ChangeRow) -> bytes:
             event = QueueChange(at=at, queue=data.queue)
         case kind if kind == CHANNEL:
             event = ChannelChange(at=at)
+        case kind if kind == BATCH:
+            event = BatchChange(at=at, name=change.dag_name or UNSET)
         case _:
             return b""
     return _frame(change.kind, event, change.cursor)

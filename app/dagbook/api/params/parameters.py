@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from msgspec import UnsetType
 
+from dagbook.api.schemas.batches import BatchItemState
 from dagbook.api.schemas.overview import OverviewRange
 from dagbook.api.schemas.triggers import TriggerEventState
 from dagbook.engine.status import RunStatus
@@ -75,6 +76,7 @@ EventId = Annotated[str, _path("eventId")]
 EventState = Annotated[TriggerEventState | None, _query("state", "Events of this state.")]
 AlertCursor = Annotated[str | None, _query("cursor", "The nextCursor of the previous page.")]
 BatchId = Annotated[str, _path("batchId", pattern="^[1-9][0-9]*$")]
+ItemState = Annotated[BatchItemState | None, _query("state", "Items of this state.")]
 FirstDay = Annotated[str | None, _query("from", "First day of the schedule, or a time with a zone.")]
 LastDay = Annotated[str | None, _query("to", "Last day of the schedule, or a time with a zone.")]
 GroupId = Annotated[str, _path("groupId")]

@@ -34,11 +34,15 @@ class BatchFilter(Schema, kw_only=True):
 
 
 class Batch(Schema, kw_only=True):
-    """A batch. ``dag`` is missing when the DAG was deleted; ``pausedWhy`` says why it has paused itself."""
+    """A batch. ``dag`` is the file name of its DAG, ``dagName`` the name of its runs; both are missing when it is gone.
+
+    ``pausedWhy`` says why it has paused itself.
+    """
 
     id: int
     action: BatchAction
     dag: str | UnsetType = UNSET
+    dag_name: str | UnsetType = UNSET
     filter: BatchFilter
     params: dict[str, str]
     text: str
@@ -68,11 +72,13 @@ class BatchList(Schema, kw_only=True):
 class BatchItem(Schema, kw_only=True):
     """A scheduled time, or a run, of a batch; ``sourceRunId`` is the run that is done again.
 
+    ``dagName`` is the name that its run has, else the one that is done again.
     ``step`` is in a dry run: whether a run starts, is retried in place, or is replaced by a new one.
     """
 
     place: int
     dag: str | UnsetType = UNSET
+    dag_name: str | UnsetType = UNSET
     scheduled_at: str | UnsetType = UNSET
     source_run_id: str | UnsetType = UNSET
     dag_run_id: str | UnsetType = UNSET
@@ -110,6 +116,21 @@ class CancelBatch(Schema, kw_only=True):
     """Whether the active runs of a batch are stopped, too."""
 
     stop_runs: bool = False
+
+
+class BatchOfRun(Schema, kw_only=True):
+    """The batch that a run was started for, who has made it, and why."""
+
+    id: int
+    created_by: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class BatchChange(Schema, kw_only=True):
+    """A batch has changed, or what became of its items; without the name of its DAG it is one of several."""
+
+    at: str
+    name: str | UnsetType = UNSET
 
 
 class DagSlot(Schema, kw_only=True):

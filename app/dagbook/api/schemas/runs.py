@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from dagbook.api.schemas.batches import BatchOfRun
 from dagbook.api.schemas.common import Schema
 from dagbook.engine.status import NodeLabel, NodeStatus, RunLabel, RunStatus
 
@@ -214,6 +215,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     trigger: str | UnsetType = UNSET  # extension, like all that follow
     actor: str | UnsetType = UNSET
     trigger_event: EventOfRun | UnsetType = UNSET  # while the trigger exists and the caller sees its DAG
+    batch: BatchOfRun | UnsetType = UNSET  # while it is there and the caller sees it
     began_from: str | UnsetType = UNSET  # the id of the run whose outputs are its DAG_LAST_OUTPUTS
     attempt: int | UnsetType = UNSET
     scheduled_at: str | UnsetType = UNSET  # the minute of the schedule that it is for

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 from msgspec import UNSET
 
+from dagbook.api.schemas.batches import BatchChange
 from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.api.schemas.runs import ChannelChange, DAGChange, DAGRunAnswer, LogChange, QueueChange, RunChange
 from dagbook.cli.api import Api, check, decode, decode_json, use_api
@@ -177,6 +178,9 @@ def _print_event(kind: str, event_id: str, data: str, url: httpx.URL) -> None:
         case "channel":
             change = decode_json(data, ChannelChange, url)
             echo_styled(style(f"{change.at}  channel of alerts"))
+        case "batch":
+            batch = decode_json(data, BatchChange, url)
+            echo_styled(style(f"{batch.at}  batch  {batch.name or 'of several DAGs'}"))
         case "log":
             log = decode_json(data, LogChange, url)
             stream = f"{log.step} {log.stream}"

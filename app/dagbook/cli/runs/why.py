@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.alerts import DAGRunAlerts
+from dagbook.api.schemas.batches import Batch, BatchList, DagSlot, DagSlots
 from dagbook.api.schemas.dags import DAGFileDetails, DAGSuspension, NextStarts, Slot, Slots
 from dagbook.api.schemas.maintenance import HeldDatabase, PauseStatus
 from dagbook.api.schemas.run_logs import RunEvent
@@ -17,7 +18,7 @@ from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, Log, Node
 from dagbook.cli.api import Api, decode, path_of, segment, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_runs, complete_what
-from dagbook.cli.output import count_of, echo, echo_output, first_line, notice, print_json, wants_json
+from dagbook.cli.output import count_of, echo, echo_output, first_line, notice, print_json, wants_json, words
 from dagbook.cli.runs.alerts import told_of
 from dagbook.cli.runs.lookup import (
     events_of_attempt,
@@ -35,6 +36,13 @@ from dagbook.engine.status import NodeStatus, RunStatus
 _TAIL_LINES = 10
 _MOST_STEPS = 5  # failed ones, whose output is shown
 _NOT_STARTED = ("skipped", "suspended", "missed", "failed")
+# What became of a scheduled time that has no run, in words.
+_NO_RUN = {
+    "missing": "no run of it was started",
+    "skipped": "its start was skipped",
+    "suspended": "its schedule was suspended",
+    "unknown": "what became of it is not known any more",
+}
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,30 +55,35 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The next starts of a DAG by its schedule, its last slots, and the problems of its definition."""
+    """The next starts of a DAG by its schedule, its last slots, open batches, and the problems of its definition."""
 
     starts: NextStarts
     slots: list[Slot]
     errors: list[str]
     suspension: DAGSuspension | UnsetType = UNSET
+    batches: list[Batch] = []
 
 
 @click.command(cls=GlobalOptions, example="dagbook why etl")
 @click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
-@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID|TIME]", shell_complete=complete_runs)
 @with_api()
 async def why(api: Api, *, what: str, run_id: str) -> None:
     """Explain why run RUN_ID of a DAG waits, is still running, has failed or was stopped; without an id, its newest.
 
-    Without an id it also explains when its schedule starts it next, and why it did not.
+    Without an id it also explains when its schedule starts it next, and why it did not. With a scheduled TIME, such as
+    2026-03-01T02:00:00+01:00, it explains what became of that.
     """
     name = read_name(what)
+    if ":" in run_id:
+        await _explain_time(api, name, run_id)
+        return
     facts = await _read_run(api, await find_name(api, name), run_id)
     schedule = None if run_id else await _read_schedule(api, name)
     if facts is None and schedule is None:
         raise click.ClickException(f"there is no DAG named {name!r}, and no run of it; `dagbook dag list` shows them")
     hold, pause = await read_hold(api), await read_pause(api)
-    reasons = [] if facts is None else [*explain_run(facts), *explain_alerts(facts)]
+    reasons = [] if facts is None else [*explain_run(facts), *explain_batch(facts.run), *explain_alerts(facts)]
     planned = (
         []
         if schedule is None
@@ -145,7 +158,25 @@ async def _read_schedule(api: Api, name: str) -> ScheduleFacts | None:
     slots = await api.find("/schedules/slots", Slots, {"dag": name, "perPage": 5})
     dag = await api.get(f"/dags/{name}", DAGFileDetails)
     known = slots.slots if slots else []
-    return ScheduleFacts(starts=starts, slots=known, errors=dag.errors, suspension=dag.suspension)
+    listed = await api.find("/batches", BatchList)  # which earlier versions do not have
+    of_dag = [one for one in listed.batches if one.dag == name and not one.ended_at] if listed else []
+    return ScheduleFacts(starts=starts, slots=known, errors=dag.errors, suspension=dag.suspension, batches=of_dag)
+
+
+async def _explain_time(api: Api, name: str, at: str) -> None:
+    """Print what became of a scheduled time, and which batch has it."""
+    found = await api.get(f"/dags/{name}/slots", DagSlots, {"from": at, "to": at})
+    if not found.slots:
+        raise click.ClickException(f"the schedule of {name} has no start at {at} that is past")
+    slot = found.slots[0]
+    batch = await api.find(f"/batches/{slot.batch_id}", Batch) if slot.batch_id else None
+    reasons = explain_slot(slot, batch)
+    if wants_json():
+        print_json({"slot": slot, "batch": batch, "reasons": reasons})
+        return
+    echo(f"{name}  {slot.scheduled_at}  {words(slot.outcome)}", bold=True)
+    for sentence in reasons:
+        echo(f"- {sentence}")
 
 
 def failed_steps(run: DAGRunDetails) -> list[Node]:
@@ -185,6 +216,36 @@ def explain_alerts(facts: RunFacts) -> list[str]:
     is_silent = facts.run.status is RunStatus.FAILED and not found.covered
     about = [f"told: {told_of(told)}"] if told else ["nobody is told of this"] if is_silent else []
     return [*about, f"traced: {told_of(traces)}"] if traces else about
+
+
+def explain_batch(run: DAGRunDetails) -> list[str]:
+    """Return which batch has started a run."""
+    if not run.batch:
+        return []
+    by = f" of {run.batch.created_by}" if run.batch.created_by else ""
+    reason = f": {run.batch.reason}" if run.batch.reason else ""
+    return [f"it is a run of batch {run.batch.id}{by}{reason}"]
+
+
+def explain_slot(slot: DagSlot, batch: Batch | None) -> list[str]:
+    """Return what became of a scheduled time, and what its open batch does, if the caller sees that."""
+    run = f"its run {slot.dag_run_id} is {words(slot.outcome)}; `dagbook why` explains it by its id"
+    reasons = [run if slot.dag_run_id else _NO_RUN.get(slot.outcome, f"it is {words(slot.outcome)}")]
+    if slot.batch_id:
+        reasons.append(f"it is an item of {describe_batch(batch) if batch else f'batch {slot.batch_id}'}")
+    elif not slot.dag_run_id:
+        reasons.append("no batch has it; `dagbook backfill` starts it")
+    return reasons
+
+
+def describe_batch(batch: Batch) -> str:
+    """Describe an open batch: who has made it, how far it is, and why it is paused."""
+    by, counts = f" of {batch.created_by}" if batch.created_by else "", batch.counts
+    text = f"batch {batch.id}{by}, of which {counts.planned:,} are planned and {counts.begun:,} have begun"
+    if batch.paused_at:
+        text += f"; it is paused since {batch.paused_at}{f' by {batch.paused_by}' if batch.paused_by else ''}"
+        text += f" ({batch.paused_why})" if batch.paused_why else ""
+    return text
 
 
 def _explain_waiting(run: DAGRunDetails) -> list[str]:
@@ -263,6 +324,7 @@ def explain_schedule(facts: ScheduleFacts, *, is_held: bool = False, pause: str 
         if slot.kind == "start" and slot.outcome in _NOT_STARTED:
             reason = f": {slot.reason}" if slot.reason else ""
             sentences.append(f"its start of {slot.scheduled_at} was {slot.outcome}{reason}")
+    sentences += [f"scheduled times of it are items of {describe_batch(batch)}" for batch in facts.batches]
     return sentences
 
 

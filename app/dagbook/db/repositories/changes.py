@@ -36,7 +36,7 @@ from dagbook.db.models.audit import Change
 from dagbook.db.models.run import Run, RunEvent
 from dagbook.db.prepared import Prepared, parameters
 
-RUN, DAG, QUEUE, CHANNEL = "run", "dag", "queue", "channel"
+RUN, DAG, QUEUE, CHANNEL, BATCH = "run", "dag", "queue", "channel", "batch"
 _START = "begin"  # first row of an empty feed: earlier changes are unknown
 
 # What was done to a run, and to a stored DAG.
@@ -191,6 +191,11 @@ def add_queue_changes(connection: WriteConnection, names: Collection[str]) -> No
 def add_channel_change(connection: WriteConnection) -> None:
     """Add that a channel of alerts fails, or does not any more."""
     _add(connection, [{"kind": CHANNEL, "dag_name": None, "data": None}])
+
+
+def add_batch_change(connection: WriteConnection, dag_name: str | None) -> None:
+    """Add that a batch, or what became of its items, has changed; without a DAG it is one of several."""
+    _add(connection, [{"kind": BATCH, "dag_name": dag_name, "data": None}])
 
 
 def add_output_change(connection: WriteConnection) -> None:

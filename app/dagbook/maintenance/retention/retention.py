@@ -23,6 +23,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.alerts import upkeep
+from dagbook.db.repositories.batches import batches
 from dagbook.db.repositories.runs.run_history import LastSuccess
 from dagbook.db.repositories.triggers import upkeep as trigger_upkeep
 from dagbook.errors import UnavailableError
@@ -36,7 +37,7 @@ _PURPOSE = "dagbook retention"
 _SLICE_SECONDS = 5.0
 _MAX_PER_SLICE = 2_000
 _MAX_PREVIEW = 100_000
-_MAX_ROWS = 200  # of alerts, and of events of triggers, in a transaction
+_MAX_ROWS = 200  # of alerts, events of triggers, and items of batches, in a transaction
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_SECONDS = 600.0  # a starting server has other work
 _MIN_AGE = timedelta(minutes=1)  # mails are still written, and users may look at the run
@@ -78,11 +79,12 @@ class CleanupResult(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """For how long past alerts and settled events of triggers are kept; zero for ever."""
+    """For how long past alerts, settled events of triggers and ended batches are kept; zero for ever."""
 
     alerts: timedelta = timedelta()
     trigger_bodies: timedelta = timedelta()
     trigger_events: timedelta = timedelta()
+    batches: timedelta = timedelta()
 
 
 class Retention:
@@ -138,6 +140,7 @@ class Retention:
             await self._database.write(dag_access.remove_unused)
         await self._remove_alerts()
         await self._remove_trigger_events()
+        await self._remove_batches()
         if deleted != DeletionResult():
             _log.info(
                 "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",
@@ -160,6 +163,13 @@ class Retention:
                 while not self._loop.is_stopping:
                     if not await self._database.write(remove, trigger, before, _MAX_ROWS, durable=False):
                         break
+
+    async def _remove_batches(self) -> None:
+        """After the runs of this round: one stays while any of its runs does, which name it."""
+        for batch in await self._database.read(batches.find_past, self._before(self._kept.batches)):
+            while not self._loop.is_stopping:
+                if not await self._database.write(batches.remove_past, batch, _MAX_ROWS, durable=False):
+                    break
 
     def _before(self, kept: timedelta) -> datetime:
         return self._now() - kept if kept else _BEFORE_ALL

@@ -2964,6 +2964,7 @@ export interface components {
             createdAt: string;
             createdBy?: string;
             dag?: string;
+            dagName?: string;
             endedAt?: string;
             filter: components["schemas"]["BatchFilter"];
             id: number;
@@ -3004,6 +3005,7 @@ export interface components {
         /** BatchItem */
         BatchItem: {
             dag?: string;
+            dagName?: string;
             dagRunId?: string;
             place: number;
             scheduledAt?: string;
@@ -3022,6 +3024,12 @@ export interface components {
         BatchList: {
             batches: components["schemas"]["Batch"][];
             nextCursor?: string;
+        };
+        /** BatchOfRun */
+        BatchOfRun: {
+            createdBy?: string;
+            id: number;
+            reason?: string;
         };
         /** BrowserSession */
         BrowserSession: {
@@ -3323,6 +3331,7 @@ export interface components {
         DAGRunDetails: {
             actor?: string;
             attempt?: number;
+            batch?: components["schemas"]["BatchOfRun"];
             beganFrom?: string;
             cause?: string;
             dagRunId: string;
@@ -5168,6 +5177,7 @@ export type BatchFilter = components['schemas']['BatchFilter'];
 export type BatchItem = components['schemas']['BatchItem'];
 export type BatchItems = components['schemas']['BatchItems'];
 export type BatchList = components['schemas']['BatchList'];
+export type BatchOfRun = components['schemas']['BatchOfRun'];
 export type BrowserSession = components['schemas']['BrowserSession'];
 export type CancelBatch = components['schemas']['CancelBatch'];
 export type ChangeAlertChannel = components['schemas']['ChangeAlertChannel'];
@@ -6154,6 +6164,10 @@ export interface operations {
             query?: {
                 /** @description The nextCursor of the previous page. */
                 cursor?: string | null;
+                /** @description Entries of a page. */
+                perPage?: number;
+                /** @description Items of this state. */
+                state?: "planned" | "begun" | "done" | "failed" | "left_out" | null;
             };
             header?: never;
             path: {

@@ -201,12 +201,15 @@ class BatchesController(Controller):
         services: Services,
         caller: CurrentCaller,
         cursor: parameters.AlertCursor = None,
+        item_state: parameters.ItemState = None,
+        per_page: parameters.PerPage = 1000,
     ) -> BatchItems:
         """List the items of a batch in their order, each with its run, or with why it has none."""
         row, after = await _require(services, caller, batch_id), min(_position(cursor) or 0, 2**31 - 1)
-        found = await services.database.read(items.find_page, row.id, after, _MOST_ITEMS + 1)
-        shown = [_item(item, services.zone) for item in found[:_MOST_ITEMS]]
-        return BatchItems(items=shown, next_cursor=str(shown[-1].place) if len(found) > _MOST_ITEMS else UNSET)
+        most = min(max(per_page, 1), _MOST_ITEMS)
+        found = await services.database.read(items.find_page, row.id, after, most + 1, item_state)
+        shown = [_item(item, services.zone) for item in found[:most]]
+        return BatchItems(items=shown, next_cursor=str(shown[-1].place) if len(found) > most else UNSET)
 
     @post("/batches/{batchId:str}/pause", "pauseBatch", Requires.RUN, Action.BATCH_PAUSE, 404, checks_grants=True)
     async def pause(self, batch_id: parameters.BatchId, services: Services, caller: CurrentCaller) -> Batch:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, true, update
 
 from dagbook.db.database import BATCHES, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.batch import IS_OPEN, Batch, BatchItem
 from dagbook.db.models.definition import Dag
+from dagbook.db.repositories import changes
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns, first_row
@@ -70,7 +71,9 @@ def add(connection: WriteConnection, batch: NewBatch) -> int:
     """Store a batch and return its id."""
     mark_changed(connection, BATCHES)
     added = insert(Batch).values(msgspec.structs.asdict(batch)).returning(Batch.id)
-    return connection.execute(added).scalar_one()
+    key = connection.execute(added).scalar_one()
+    lock(connection, key)
+    return key
 
 
 def get(
@@ -78,6 +81,13 @@ def get(
 ) -> BatchRow | None:
     """Return a batch that is visible: one of a visible DAG, or of this user."""
     return first_row(connection, BatchRow, _select.where(Batch.id == batch, *_visible(visibility, user)))
+
+
+def find_of_run(connection: ReadConnection, run: int, visibility: Visibility, user: str | None) -> BatchRow | None:
+    """Return the newest visible batch of which an item has begun with a run."""
+    of_run = Batch.id.in_(select(BatchItem.batch_id).where(BatchItem.run_id == run))
+    newest = _select.where(of_run, *_visible(visibility, user)).order_by(Batch.id.desc()).limit(1)
+    return first_row(connection, BatchRow, newest)
 
 
 def find_open(connection: ReadConnection) -> Sequence[BatchRow]:
@@ -113,15 +123,23 @@ def count_items(connection: ReadConnection, batches: Sequence[int]) -> dict[int,
 
 
 def lock(connection: WriteConnection, batch: int) -> BatchRow | None:
-    """Lock a batch until the end of the transaction: no item of it begins meanwhile."""
+    """Lock a batch, to change it or its items, until the end of the transaction: no item of it begins meanwhile.
+
+    The live feed reports the change.
+    """
     connection.execute(select(Batch.id).where(Batch.id == batch).with_for_update())
-    return get(connection, batch)
+    row = get(connection, batch)
+    if row is not None:
+        changes.add_batch_change(connection, row.dag_name)
+    return row
 
 
 def pause_open(connection: WriteConnection, why: str, at: datetime, batch: int | None = None) -> None:
     """Pause all open batches that are not paused, or one of them."""
     paused = update(Batch).where(IS_OPEN, Batch.paused_at.is_(None))
-    paused = paused if batch is None else paused.where(Batch.id == batch)
+    if batch is not None:
+        lock(connection, batch)
+        paused = paused.where(Batch.id == batch)
     connection.execute(paused.values(paused_at=at, paused_why=why))
 
 
@@ -129,3 +147,25 @@ def change(connection: WriteConnection, batch: int, **values: object) -> None:
     """Set columns of a locked batch."""
     connection.execute(update(Batch).where(Batch.id == batch).values(values))
     mark_changed(connection, BATCHES)
+
+
+# -- retention -----------------------------------------------------------------------------------------------------
+
+
+def find_past(connection: ReadConnection, before: datetime) -> Sequence[int]:
+    """Return the batches that ended before a time, and of whose runs none is left, begun with or done again."""
+    has_run = exists().where(
+        BatchItem.batch_id == Batch.id, or_(BatchItem.run_id.is_not(None), BatchItem.source_run.is_not(None))
+    )
+    past = select(Batch.id).where(Batch.ended_at < before, ~has_run)
+    return connection.scalars(past.order_by(Batch.id)).all()
+
+
+def remove_past(connection: WriteConnection, batch: int, most: int) -> int:
+    """Delete at most some items of an ended batch, and itself without any; returns how many rows these were."""
+    is_ended = Batch.ended_at.is_not(None)  # it may have been retried meanwhile
+    if connection.scalar(select(Batch.id).where(Batch.id == batch, is_ended).with_for_update()) is None:
+        return 0
+    places = select(BatchItem.place).where(BatchItem.batch_id == batch).order_by(BatchItem.place).limit(most)
+    removed = delete(BatchItem).where(BatchItem.batch_id == batch, BatchItem.place.in_(places))
+    return connection.execute(removed).rowcount or connection.execute(delete(Batch).where(Batch.id == batch)).rowcount

@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -60,7 +60,7 @@ class ItemRow(NewItem, frozen=True, kw_only=True):
 
 
 class ListedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item with the names of its DAG and of its runs."""
+    """An item with the file name of its DAG, and the names of its runs: the DAG may have got another one since."""
 
     place: int
     dag: str | None
@@ -105,7 +105,7 @@ _find_page = (
     select(
         *(getattr(BatchItem, name) for name in ("place", "minute", "zone", "state", "why")),
         Dag.file_name.label("dag"),
-        Dag.dag_name,
+        func.coalesce(Run.dag_name, _source.dag_name, Dag.dag_name).label("dag_name"),
         Run.run_id.label("run_name"),
         _source.run_id.label("source_name"),
     )
@@ -123,9 +123,12 @@ def add(connection: WriteConnection, items: Sequence[NewItem]) -> None:
     _add.execute_many(connection, items)
 
 
-def find_page(connection: ReadConnection, batch: int, after: int, most: int) -> Sequence[ListedItem]:
-    """Return items of a batch in their order, after a place."""
-    return all_rows(connection, ListedItem, _find_page, batch=batch, after=after, most=most)
+def find_page(
+    connection: ReadConnection, batch: int, after: int, most: int, state: str | None = None
+) -> Sequence[ListedItem]:
+    """Return items of a batch in their order, after a place: all, or those with a state."""
+    page = _find_page if state is None else _find_page.where(BatchItem.state == state)
+    return all_rows(connection, ListedItem, page, batch=batch, after=after, most=most)
 
 
 def find_next(connection: ReadConnection, batch: int, most: int) -> Sequence[ItemRow]:

@@ -40,6 +40,7 @@ def find_broken(
         "minute_ago": now - timedelta(minutes=1),
         "ten_minutes_ago": now - timedelta(minutes=10),
         "hour_ago": now - timedelta(hours=1),
+        "week_ago": now - timedelta(days=7),
         "events_since": now - events_kept + _MARGIN if events_kept else _BEFORE_ALL,
     }
     findings = []
@@ -52,7 +53,7 @@ def find_broken(
 
 def all_checks() -> tuple[Check, ...]:
     # Imported for the first examination: to build the queries takes 0.04 s of every start.
-    from dagbook.db.repositories.invariants import alerts, definitions, nodes, runs, triggers  # noqa: PLC0415
+    from dagbook.db.repositories.invariants import alerts, batches, definitions, nodes, runs, triggers  # noqa: PLC0415
 
     return (
         *runs.CHECKS,
@@ -64,6 +65,7 @@ def all_checks() -> tuple[Check, ...]:
         *definitions.CHECKS,
         *alerts.CHECKS,
         *triggers.CHECKS,
+        *batches.CHECKS,
         *definitions.REFERENCE_CHECKS,
     )
 

@@ -18,6 +18,7 @@ const PATHS = {
   alerts: "M8 2a4 4 0 0 1 4 4v3l1.5 3h-11L4 9V6a4 4 0 0 1 4-4zM6.5 14h3",
   queues: "M3 4h10M3 8h7M3 12h4",
   schedules: "M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zM8 5v3l2 2",
+  batches: "M2 6h9v8H2zM5 6V3h9v8h-3",
   triggers: "M9 1L3 9h4l-1 6 7-8H8z",
   workers: "M3 3h10v6H3zM6 13h4M8 9v4",
   search: "M7 2a5 5 0 1 1 0 10A5 5 0 0 1 7 2zM11 11l3 3",

@@ -107,6 +107,9 @@ function Facts({ run, hasLastGood, hasTold }) {
         <span class="faint">(<${Time} at=${run.startedAt} />)</span><//>`}
       ${run.queuedAt && html`<${Fact} name="Queued"><${Time} at=${run.queuedAt} /><//>`}
       ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<${Event} of=${run.triggerEvent} /><//>`}
+      ${run.batch && html`<${Fact} name="Of" class="of-batch"><a
+        href=${href(["batches", String(run.batch.id)])}>batch ${run.batch.id}</a>
+        ${" "}${run.batch.createdBy && `of ${run.batch.createdBy}`}${run.batch.reason && `: ${run.batch.reason}`}<//>`}
       ${run.beganFrom && html`<${Fact} name="Began">from the outputs of run <a title=${run.beganFrom}
         href=${href(pageOf({ name: run.name, runId: run.beganFrom }))}>${short(run.beganFrom)}</a><//>`}
       ${instant(run.scheduledAt) && html`<${Fact} name="Scheduled for">

@@ -25,6 +25,7 @@ const PLACES = [
   ["/alerts", "Alerts", "alerts"],
   ["/queues", "Queues", "queues"],
   ["/schedules", "Schedules", "schedules"],
+  ["/batches", "Batches", "batches"],
   ["/triggers", "Triggers", "triggers"],
   ["/workers", "Workers", "workers"],
   ["/sources", "Sources", "sources"],
