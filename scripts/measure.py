@@ -57,7 +57,9 @@ LIMITS = {
     # 1 for Vault.
     # 12 for batches: 5 of the package (2 of them pure, and its requests), the models, 4 of the database (one for the
     # starts of a DAG), schemas, the controller, commands.
-    "modules": Limit(598, goal=400),
+    # 5 for recalls and bulk actions (which runs a filter selects, which were replaced, texts of filters, what makes no
+    # new run, commands).
+    "modules": Limit(603, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -96,7 +98,9 @@ LIMITS = {
     # + 298: secrets of Vault (the client 245, settings 40).
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    "lines": Limit(98_801, goal=67_000),
+    # + 1,135: recalls and bulk actions (requests and plans 270, selection and replacements 270, what makes no new run
+    # 190, API 130, commands 200, starts from other runs 40, filters of lists 30).
+    "lines": Limit(99_936, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

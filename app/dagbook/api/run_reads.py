@@ -12,7 +12,7 @@ from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
-from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun
+from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun, OtherRun
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
@@ -22,9 +22,10 @@ from dagbook.db.repositories.accounts import groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.approvals import Asked
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import run_history, run_list, step_details
+from dagbook.db.repositories.runs import replacements, run_history, run_list, step_details
+from dagbook.db.repositories.runs.replacements import Replacement
 from dagbook.db.repositories.runs.run_filter import RunFilter
-from dagbook.db.repositories.runs.run_list import RunListRow
+from dagbook.db.repositories.runs.run_list import RunListRow, RunPage
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.triggers import events
 from dagbook.engine.status import RunStatus
@@ -48,9 +49,18 @@ async def list_runs_matching(
     if filter_.name_part and filter_.sub_runs == "exclude":
         filter_ = await services.database.read_inline(run_list.narrow, filter_, search.page)
     read = services.database.read_inline if is_index_only(filter_) else services.database.read
-    found = await read(run_list.find_page, filter_, search.page)
+
+    def read_page(connection: ReadConnection) -> tuple[RunPage, Mapping[int, Replacement]]:
+        found = run_list.find_page(connection, filter_, search.page)
+        ended = [run.key for run in found.runs if RunStatus(run.status).is_final]
+        return found, replacements.find_replacing(connection, ended, filter_.visibility) if ended else {}
+
+    found, replacing = await read(read_page)
     summaries = [listed_run(run, services.zone) for run in found.runs]
     keys = [run.key for run in found.runs]
+    for summary, key in zip(summaries, keys, strict=True):
+        if key in replacing:
+            summary.replaced_by = OtherRun(name=replacing[key].new_name, dag_run_id=replacing[key].new_run_id)
     await _explain_ends(services, summaries, found.runs)
     await explain_waiting(services, summaries, keys, filter_.visibility)
     await add_rights(services, summaries, caller)
@@ -125,6 +135,11 @@ async def read_details(
     if newest.dag.names_last_success:
         environment = await services.database.read_inline(step_details.get_environment, run.id)
         details.began_from = or_unset(dict(environment.env if environment else ()).get(RUN_ID))
+    for each in await services.database.read_inline(replacements.find_of_run, run.id, caller.visibility):
+        if each.old == run.id:
+            details.replaced_by = OtherRun(name=each.new_name, dag_run_id=each.new_run_id)
+        else:
+            details.replaces = OtherRun(name=each.old_name, dag_run_id=each.old_run_id)
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner

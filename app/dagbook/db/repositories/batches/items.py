@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -15,6 +15,8 @@ from dagbook.db.models.batch import HOLDS_DATE, IS_BEGUN, IS_PLANNED, BatchItem
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.run import Run
 from dagbook.db.prepared import Prepared, update_by
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns
 from dagbook.engine.status import RunStatus
 
@@ -101,11 +103,12 @@ _ended = (
 )
 _has_open = select(BatchItem.place).where(BatchItem.batch_id == bindparam("batch"), or_(IS_PLANNED, IS_BEGUN)).limit(1)
 _source = aliased(Run)
+_of_dag = func.coalesce(_source.dag_name, Run.dag_name)
 _find_page = (
     select(
         *(getattr(BatchItem, name) for name in ("place", "minute", "zone", "state", "why")),
-        Dag.file_name.label("dag"),
-        Dag.dag_name,
+        func.coalesce(Dag.file_name, _of_dag).label("dag"),
+        func.coalesce(Dag.dag_name, _of_dag).label("dag_name"),
         Run.run_id.label("run_name"),
         _source.run_id.label("source_name"),
     )
@@ -123,9 +126,12 @@ def add(connection: WriteConnection, items: Sequence[NewItem]) -> None:
     _add.execute_many(connection, items)
 
 
-def find_page(connection: ReadConnection, batch: int, after: int, most: int) -> Sequence[ListedItem]:
-    """Return items of a batch in their order, after a place."""
-    return all_rows(connection, ListedItem, _find_page, batch=batch, after=after, most=most)
+def find_page(
+    connection: ReadConnection, batch: int, after: int, most: int, visibility: Visibility = EVERYTHING
+) -> Sequence[ListedItem]:
+    """Return items of a batch in their order, after a place, as far as their DAGs are visible."""
+    visible = dag_access.narrow(func.coalesce(Dag.dag_name, _of_dag), visibility)
+    return all_rows(connection, ListedItem, _find_page.where(*visible), batch=batch, after=after, most=most)
 
 
 def find_next(connection: ReadConnection, batch: int, most: int) -> Sequence[ItemRow]:
