@@ -59,7 +59,9 @@ LIMITS = {
     # starts of a DAG), schemas, the controller, commands.
     # 7 for traces (addresses, ids and OTLP: pure; their rows, spans, sending, and requests that alerts share).
     # 1 for checks of batches by the doctor.
-    "modules": Limit(606, goal=400),
+    # 5 for recalls and bulk actions (which runs a filter selects, which were replaced, texts of filters, what makes no
+    # new run, commands).
+    "modules": Limit(611, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -101,7 +103,9 @@ LIMITS = {
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
     # + 805: traces (addresses, ids and OTLP 230, rows and spans 240, sending 140, contexts of runs and requests 190).
     # + 208: batches in dagbook why (60), the doctor (40), the live feed (25), of a run (25), their retention (35).
-    "lines": Limit(99_867, goal=67_000),
+    # + 1,135: recalls and bulk actions (requests and plans 270, selection and replacements 270, what makes no new run
+    # 190, API 130, commands 200, starts from other runs 40, filters of lists 30).
+    "lines": Limit(101_000, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

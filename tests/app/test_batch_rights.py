@@ -111,3 +111,82 @@ async def test_a_batch_whose_maker_loses_the_right_pauses_and_says_why(staff: St
     found = await wait_until(paused)
     assert found["pausedWhy"] == f"{staff.person.name} may not start runs of mine any more"
     assert found["counts"]["planned"] == 2
+
+
+async def run_quick(staff: Staff, *names: str) -> None:
+    """Run DAGs to their ends; they have the same param."""
+    for name in names:
+        spec = "params: {CUSTOMER: seven}\nsteps: [{name: a, command: 'true'}]\n"
+        assert (await staff.admin.put(f"/dags/{name}/spec", json={"spec": spec})).status_code == 200
+        started = await staff.admin.post(f"/dags/{name}/start", json={})
+        run_id = started.json()["dagRunId"]
+
+        async def ended(name: str = name, run_id: str = run_id) -> bool:
+            found = (await staff.admin.get(f"/dag-runs/{name}/{run_id}")).json()["dagRunDetails"]
+            return bool(found["statusLabel"] == "succeeded")
+
+        await wait_until(ended)
+
+
+def recall_of(**options: Any) -> dict[str, Any]:
+    return {"action": "again", "filter": {"param": "CUSTOMER=seven"}, "reason": "wrong customer", **options}
+
+
+async def test_a_recall_has_the_runs_that_its_maker_may_run_and_tells_nothing_of_others(staff: Staff) -> None:
+    await run_quick(staff, "mine", "other")
+    found = {}
+    for who in ("admin", "granted"):
+        client: httpx.AsyncClient = getattr(staff, who)
+        planned = (await client.post("/batches", json=recall_of(dryRun=True))).json()
+        found[who] = (planned["counts"]["planned"], planned["runs"], [item["dag"] for item in planned["items"]])
+    assert found == {
+        "admin": (2, {"succeeded": 2}, ["mine", "other"]),
+        "granted": (1, {"succeeded": 1}, ["mine"]),
+    }
+    assert code_of(await staff.viewer.post("/batches", json=recall_of())) == FORBIDDEN
+    assert code_of(await staff.granted.post("/batches", json=recall_of(dag="other"))) == HIDDEN
+    made = (await staff.granted.post("/batches", json=recall_of())).json()
+    batch, all_of_them = made["batchId"], (await staff.admin.post("/batches", json=recall_of())).json()["batchId"]
+    shown = (await staff.granted.get("/batches")).json()["batches"]
+    assert [(each["id"], each["mayRun"]) for each in shown] == [(batch, True)]
+    assert [item["dag"] for item in (await staff.granted.get(f"/batches/{batch}/items")).json()["items"]] == ["mine"]
+    assert code_of(await staff.granted.post(f"/batches/{all_of_them}/pause")) == HIDDEN
+    assert code_of(await staff.viewer.post(f"/batches/{all_of_them}/pause")) == FORBIDDEN
+
+
+async def test_a_recall_pauses_when_a_grant_for_one_of_its_dags_is_removed(staff: Staff) -> None:
+    await run_quick(staff, "mine")
+    await staff.people.server.batches.stop()
+    batch = (await staff.granted.post("/batches", json=recall_of())).json()["batchId"]
+    await staff.people.server.services.accounts.auth.access.remove_grant(staff.grant, ROOT)
+    staff.people.server.batches.start()
+
+    async def paused() -> dict[str, Any] | None:
+        found: dict[str, Any] = (await staff.admin.get(f"/batches/{batch}")).json()
+        return found if "pausedAt" in found else None
+
+    found = await wait_until(paused)
+    assert found["pausedWhy"] == f"{staff.person.name} may not start runs of mine any more"
+    assert found["counts"]["planned"] == 1
+    # The list has nothing of the DAG that is hidden by now.
+    assert (await staff.granted.get(f"/batches/{batch}/items")).json()["items"] == []
+
+
+async def test_deleting_takes_the_right_to_write_for_each_dag(staff: Staff) -> None:
+    await run_quick(staff, "mine")
+    delete = {"action": "delete", "filter": {"param": "CUSTOMER=seven"}}
+    assert (await staff.granted.post("/batches", json=delete)).json()["counts"]["planned"] == 0
+    assert code_of(await staff.granted.post("/batches", json=delete | {"dag": "mine"})) == FORBIDDEN
+    async with staff.people.client((await staff.people.add(Role.OPERATOR)).token) as operator:
+        assert code_of(await operator.post("/batches", json=delete)) == FORBIDDEN
+    async with staff.people.client((await staff.people.add(Role.MANAGER)).token) as manager:
+        await staff.people.server.batches.stop()
+        batch = (await manager.post("/batches", json=delete)).json()["batchId"]
+    async with staff.people.client((await staff.people.add(Role.OPERATOR)).token) as operator:
+        assert code_of(await operator.post(f"/batches/{batch}/resume")) == FORBIDDEN
+    staff.people.server.batches.start()
+
+    async def deleted() -> bool:
+        return bool((await staff.admin.get(f"/batches/{batch}")).json()["counts"]["done"] == 1)
+
+    await wait_until(deleted)

@@ -101,12 +101,19 @@ class Scene:
         await self.ok("POST", f"{path}/{run_id}/stop")
         return run_id
 
+    async def end(self) -> None:
+        """Cancel what goes on, and stop what runs."""
+        for batch in (await self.client.get("/batches")).json()["batches"]:
+            if "endedAt" not in batch:
+                await self.client.post(f"/batches/{batch['id']}/cancel", json={"stopRuns": True})
+        for run in (await self.client.get("/dag-runs", params={"status": 1})).json()["dagRuns"]:
+            await self.client.post(f"/dag-runs/{run['name']}/{run['dagRunId']}/stop")
+
     def feeder(self) -> BatchFeeder:
         """The feeder of another server."""
         own, services = self.server.batches, self.server.services
-        active_runs = self.server.supervisor.active_runs
         database, now = services.runs.database, services.runs.now
-        return BatchFeeder(database, own._run_service, own._reruns, active_runs, now, queues_enabled=True)
+        return BatchFeeder(database, own._run_service, own._reruns, own._bulk, now, queues_enabled=True)
 
 
 @pytest.fixture
@@ -114,11 +121,7 @@ async def scene(database_url: str, tmp_path: Path, name: str) -> AsyncIterator[S
     async with serving(database_url, tmp_path / "home") as server, client_of(server) as client:
         scene = Scene(server, client, name)
         yield scene
-        for batch in (await client.get("/batches")).json()["batches"]:
-            if "endedAt" not in batch:
-                await client.post(f"/batches/{batch['id']}/cancel", json={"stopRuns": True})
-        for run in (await client.get("/dag-runs", params={"status": 1})).json()["dagRuns"]:
-            await client.post(f"/dag-runs/{run['name']}/{run['dagRunId']}/stop")
+        await scene.end()
 
 
 def failing(marker: Path, *days: int) -> str:

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from dagbook.batches.plan import BatchStep, end_of, next_step, plan_slots, text_of
-from dagbook.batches.requests import NewBatch
+from dagbook.batches.plan import BatchStep, PlannedItem, PlannedSlot, end_of, next_step, plan_runs, plan_slots, text_of
+from dagbook.batches.requests import NewBatch, RunsFilter, read_selection, selectors_of
 from dagbook.batches.slots import Due, DueSlot, find_due, find_slots, read_bound
 from dagbook.db.repositories.batches.items import EndedItem, ItemRow
+from dagbook.db.repositories.batches.selection import SelectedRun
 from dagbook.db.repositories.batches.starts import StartRow
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import RunStatus
@@ -138,7 +139,8 @@ MIXED = {
 
 
 def planned(slots: list[DueSlot], **options: Any) -> list[tuple[int, str]]:
-    return [(item.slot.due.minute.day, item.step.value) for item in plan_slots(slots, wanted(**options), 2).items]
+    items = plan_slots(slots, wanted(**options), 2).items
+    return [(item.slot.due.minute.day, item.step.value) for item in items if isinstance(item, PlannedSlot)]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,84 @@ def test_a_skipped_or_suspended_time_is_started_and_an_unknown_one_only_if_that_
 def test_a_time_that_another_open_batch_holds_is_left_out_and_named() -> None:
     slots = [msgspec.structs.replace(slot, batch=8) if slot.due.minute.day == 3 else slot for slot in month(**MIXED)]
     plan = plan_slots(slots, wanted(only="missing"), 2)
-    assert ([item.slot.due.minute.day for item in plan.items], plan.held) == ([9], {8: 1})
+    days = [item.slot.due.minute.day for item in plan.items if isinstance(item, PlannedSlot)]
+    assert (days, plan.held) == ([9], {8: 1})
+
+
+# -- runs ------------------------------------------------------------------------------------------------------------
+
+
+def selected(number: int, status: RunStatus = FAILED, **values: Any) -> SelectedRun:
+    usual = {"dag_name": "etl", "dag_revision": 1, "dag_id": 7, "file_name": "etl", "current": 2, "minute": None}
+    row = {"id": number, "run_id": f"r{number}", "status": status, "batch": None, **usual, **values}
+    return SelectedRun(**row)
+
+
+def of_runs(action: str, **options: Any) -> NewBatch:
+    usual = {"action": action, "filter": {"status": 2}, "reason": "x"}
+    return msgspec.convert(usual | options, NewBatch)
+
+
+@pytest.mark.parametrize(
+    ("action", "options", "expected"),
+    [
+        ("again", {}, ["1 again", "2 again"]),
+        ("again", {"text": "original"}, ["1 again", "2 again", "3 again"]),
+        ("again", {"order": "newest"}, ["2 again", "1 again"]),
+        ("again", {"leaveOut": ["r1"]}, ["2 again"]),
+        ("again", {"leaveOut": ["etl/r2", "other/r1"]}, ["1 again"]),
+        ("retry", {}, ["1 again", "2 retry", "3 retry"]),
+        ("retry", {"text": "original"}, ["1 retry", "2 retry", "3 retry"]),
+        ("retry", {"text": 1}, ["1 retry", "2 again", "3 retry"]),
+        ("delete", {}, ["1 delete", "2 delete", "3 delete", "4 delete"]),
+    ],
+)
+def test_runs_are_done_again_or_retried_by_their_texts_and_those_of_open_batches_left_out(
+    action: str, options: dict[str, Any], expected: list[str]
+) -> None:
+    found = [
+        selected(1),
+        selected(2, dag_revision=2),
+        selected(3, dag_id=None, file_name=None, current=None),  # of a text that is not stored
+        selected(4, batch=8),
+    ]
+    plan = plan_runs(found, of_runs(action, **options))
+    items = [item for item in plan.items if isinstance(item, PlannedItem)]
+    assert [f"{item.run.id} {item.step}" for item in items] == expected
+    assert plan.held == ({} if action == "delete" else {8: 1})
+    assert bool(plan.warnings) == (action == "again" and "text" not in options)
+
+
+def test_what_may_give_a_scheduled_time_another_run_holds_that_time() -> None:
+    again, delete = (PlannedItem(selected(1, minute=NOW), step) for step in (BatchStep.AGAIN, BatchStep.DELETE))
+    assert (again.item(1, 1, "UTC").minute, again.item(1, 1, "UTC").zone) == (NOW, "UTC")
+    assert (delete.item(1, 1, "UTC").minute, delete.item(1, 1, "UTC").zone) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"revision": 9}, {"revisions": (9, 9)}),
+        ({"revision": "9..10"}, {"revisions": (9, 10)}),
+        ({"secret": "crm/token@4"}, {"secret": "crm/token", "version": 4}),
+        ({"secret": "crm/token"}, {"secret": "crm/token", "version": None}),
+        ({"secret": "me@host"}, {"secret": "me@host", "version": None}),
+        ({"tag": " A "}, {"tags": ("a",)}),
+        ({"param": ["A=1", "B=x=y"]}, {"params": (("A", "1"), ("B", "x=y"))}),
+        ({"minDuration": "5m", "maxDuration": "600"}, {"shortest_seconds": 300.0, "longest_seconds": 600.0}),
+        ({"fromDate": 0, "toDate": 60}, {"since": datetime(1970, 1, 1, tzinfo=UTC)}),
+    ],
+)
+def test_a_filter_is_read(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    selection = read_selection(msgspec.convert(given, RunsFilter), "etl", ())
+    assert {name: getattr(selection, name) for name in expected} == expected
+    assert (selection.name, selection.name_part, selection.sub_runs) == ("etl", None, "exclude")
+
+
+def test_filters_that_differ_in_their_period_alone_are_the_same() -> None:
+    asked = [of_runs("again", filter={"param": "A=1", "fromDate": at}).asked for at in (1, 2)]
+    assert selectors_of(asked[0]) == selectors_of(asked[1]) == {"param": "A=1"}
+    assert selectors_of(of_runs("again", dag="etl.yaml").asked) == {"dag": "etl", "status": 2}
 
 
 # -- when an item begins and ends ------------------------------------------------------------------------------------
@@ -205,9 +284,17 @@ def test_an_item_begins_by_what_its_run_is_by_then(
     assert next_step(ITEM, run, revision, all_again=all_again).startswith(expected)
 
 
+def test_a_recalled_run_is_never_retried_in_place_but_the_run_that_replaced_it_is() -> None:
+    columns: dict[str, Any] = dict.fromkeys(RunRow.__struct_fields__) | {"dag_revision": 1}
+    run = RunRow(**(columns | {"status": FAILED}))
+    assert next_step(ITEM, run, 1, all_again=False, action="again") == BatchStep.AGAIN
+    begun = msgspec.structs.replace(ITEM, run_id=5)
+    assert next_step(begun, run, 1, all_again=False, action="again") == BatchStep.RETRY
+
+
 def test_an_item_about_a_run_that_was_deleted_is_left_out() -> None:
     recalled = msgspec.structs.replace(ITEM, minute=None, zone=None, source_run=None)
-    assert next_step(recalled, None, 1, all_again=False) == "its run was deleted"
+    assert next_step(recalled, None, 1, all_again=False, action="again") == "its run was deleted"
 
 
 def test_an_item_ends_as_its_run_does() -> None:

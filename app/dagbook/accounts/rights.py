@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec.structs import replace
 
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.auth.audit_context import Caller
-from dagbook.auth.roles import GRANTABLE, Requires, Scope, Switches, refusal, scope_of
+from dagbook.auth.roles import GRANTABLE, Requires, Scope, Switches, lower_role, refusal, scope_of
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.accounts import dag_access
 from dagbook.errors import ForbiddenError, NotFoundError
 from dagbook.identifiers import shorten
 
@@ -40,6 +42,27 @@ async def find_permitted(
         for permission in permissions
     ]
     return [{name for name, role in roles.items() if role in allowed} for allowed in permitted]
+
+
+def permission_of(
+    auth: AuthServices, caller: Caller, requires: Requires
+) -> Callable[[ReadConnection, Collection[str]], Collection[str]]:
+    """Return what finds, in a transaction, those of some DAG names for which a caller has a permission.
+
+    Raises ForbiddenError for one that has it for none.
+    """
+    callers = {role: replace(caller, role=role) if caller.visibility else caller for role in GRANTABLE}
+    refusals = {role: refusal_of(auth.switches, each, requires) for role, each in callers.items()}
+    if all(refusals.values()):
+        raise ForbiddenError(refusals[GRANTABLE[-1]])
+
+    def find(connection: ReadConnection, names: Collection[str]) -> Collection[str]:
+        if not caller.visibility:
+            return names
+        ranks = dag_access.find_ranks(connection, names, caller.visibility)
+        return {name for name, rank in ranks.items() if not refusals[lower_role(GRANTABLE[rank], caller.ceiling)]}
+
+    return find
 
 
 async def require_dag(auth: AuthServices, caller: Caller, dag: str, requires: Requires) -> None:

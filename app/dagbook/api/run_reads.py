@@ -13,7 +13,7 @@ from dagbook.api.presenters.fields import or_unset, present_row, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
 from dagbook.api.schemas.batches import BatchOfRun
-from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun
+from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun, OtherRun
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
@@ -24,9 +24,10 @@ from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.approvals import Asked
 from dagbook.db.repositories.batches import batches, starts
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import run_history, run_list, step_details
+from dagbook.db.repositories.runs import replacements, run_history, run_list, step_details
+from dagbook.db.repositories.runs.replacements import Replacement
 from dagbook.db.repositories.runs.run_filter import RunFilter
-from dagbook.db.repositories.runs.run_list import RunListRow
+from dagbook.db.repositories.runs.run_list import RunListRow, RunPage
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.triggers import events
 from dagbook.engine.status import RunStatus
@@ -50,9 +51,18 @@ async def list_runs_matching(
     if filter_.name_part and filter_.sub_runs == "exclude":
         filter_ = await services.database.read_inline(run_list.narrow, filter_, search.page)
     read = services.database.read_inline if is_index_only(filter_) else services.database.read
-    found = await read(run_list.find_page, filter_, search.page)
+
+    def read_page(connection: ReadConnection) -> tuple[RunPage, Mapping[int, Replacement]]:
+        found = run_list.find_page(connection, filter_, search.page)
+        ended = [run.key for run in found.runs if RunStatus(run.status).is_final]
+        return found, replacements.find_replacing(connection, ended, filter_.visibility) if ended else {}
+
+    found, replacing = await read(read_page)
     summaries = [listed_run(run, services.zone) for run in found.runs]
     keys = [run.key for run in found.runs]
+    for summary, key in zip(summaries, keys, strict=True):
+        if key in replacing:
+            summary.replaced_by = OtherRun(name=replacing[key].new_name, dag_run_id=replacing[key].new_run_id)
     await _explain_ends(services, summaries, found.runs)
     await explain_waiting(services, summaries, keys, filter_.visibility)
     await add_rights(services, summaries, caller)
@@ -121,13 +131,7 @@ async def read_details(
             asked.may_decide = may_run and Asked(approvers=tuple(asked.approvers or ())).allows(
                 caller.name, memberships
             )
-    if run.trigger in events.RUN_TRIGGERS.values():
-        event = await services.database.read_inline(events.get_of_run, run.id, caller.visibility)
-        details.trigger_event = UNSET if event is None else EventOfRun(id=event.id, trigger=event.trigger)
-    if run.trigger in (starts.BACKFILL, starts.RECALL):
-        find_batch = batches.find_of_run
-        batch = await services.database.read_inline(find_batch, run.id, caller.visibility, caller.user_id)
-        details.batch = UNSET if batch is None else present_row(BatchOfRun, batch, services.zone)
+    await _add_origin(services, details, run, caller)
     if newest.dag.names_last_success:
         environment = await services.database.read_inline(step_details.get_environment, run.id)
         details.began_from = or_unset(dict(environment.env if environment else ()).get(RUN_ID))
@@ -139,6 +143,22 @@ async def read_details(
             then = "the database is held, so no server takes the run over, and `dagbook resume` fails it"
         details.reason = f"owner lost since {since} ({owner}); {then}"
     return details
+
+
+async def _add_origin(services: RunReadServices, details: DAGRunDetails, run: RunRow, caller: Caller) -> None:
+    """Set the event or the batch that a run is of, the run that it replaces, and the one that replaces it."""
+    if run.trigger in events.RUN_TRIGGERS.values():
+        event = await services.database.read_inline(events.get_of_run, run.id, caller.visibility)
+        details.trigger_event = UNSET if event is None else EventOfRun(id=event.id, trigger=event.trigger)
+    if run.trigger in (starts.BACKFILL, starts.RECALL):
+        find_batch = batches.find_of_run
+        batch = await services.database.read_inline(find_batch, run.id, caller.visibility, caller.user_id)
+        details.batch = UNSET if batch is None else present_row(BatchOfRun, batch, services.zone)
+    for each in await services.database.read_inline(replacements.find_of_run, run.id, caller.visibility):
+        if each.old == run.id:
+            details.replaced_by = OtherRun(name=each.new_name, dag_run_id=each.new_run_id)
+        else:
+            details.replaces = OtherRun(name=each.old_name, dag_run_id=each.old_run_id)
 
 
 def _details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:

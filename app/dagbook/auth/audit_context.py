@@ -48,6 +48,7 @@ class Action(StrEnum):
     RUN_STEP_STATUS = "run.step_status"
     RUN_APPROVE = "run.approve"
     RUN_REJECT = "run.reject"
+    RUN_DELETE = "run.delete"
     RUN_CLEANUP = "run.cleanup"
     QUEUE_PAUSE = "queue.pause"
     QUEUE_RESUME = "queue.resume"

@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from dagbook.auth.audit_context import Actor
+from dagbook.auth.audit_context import Action, Actor
 from dagbook.background import BackgroundLoop
+from dagbook.batches import bulk
+from dagbook.batches.bulk import BulkActions
 from dagbook.batches.plan import BatchStep, next_step, text_of
 from dagbook.batches.service import finish_round, format_params, read_text, settle
 from dagbook.batches.slots import Due
@@ -24,7 +26,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.accounts import principals
 from dagbook.db.repositories.batches import batches, items, starts, turns
-from dagbook.db.repositories.batches.batches import BatchRow
+from dagbook.db.repositories.batches.batches import AGAIN, ORIGINAL, START, BatchRow
 from dagbook.db.repositories.batches.items import FAILED, LEFT_OUT, ItemRow
 from dagbook.db.repositories.batches.turns import ItemKey
 from dagbook.db.repositories.dags import DagRow
@@ -33,7 +35,6 @@ from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.db.repositories.schedules import Slot, SlotKey
 from dagbook.engine.admission import Admission
 from dagbook.errors import AppError, MaxRunReachedError, UnavailableError
-from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.model import BATCH_PRIORITY, StartOptions, principal_of
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import ItemTakenError, RunService, SlotTakenError
@@ -44,6 +45,7 @@ _IDLE_SECONDS, _OPEN_SECONDS, _BACK_OFF_SECONDS = 30.0, 0.5, 1.0
 _AT_A_TIME = 8  # batches
 NOTIFICATION = "dagbook_batches"  # to the other servers of a database, of a batch that is new or goes on
 _DAG_GONE = "the DAG was deleted"
+_TRIGGERS = {START: starts.BACKFILL, AGAIN: starts.RECALL}  # a run that is retried has the trigger that it had
 
 
 class _Subject(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class _Subject(msgspec.Struct, frozen=True):
 
     dag: DagRow | None
     run: RunRow | None
+    name: str  # of the DAG whose rights count
     is_permitted: bool
 
 
@@ -62,7 +65,7 @@ class BatchFeeder:
         database: Database,
         run_service: RunService,
         reruns: RerunService,
-        active_runs: ActiveRuns,
+        bulk_actions: BulkActions,
         now: Clock,
         *,
         queues_enabled: bool,
@@ -70,6 +73,7 @@ class BatchFeeder:
         self._database = database
         self._run_service = run_service
         self._reruns = reruns
+        self._bulk = bulk_actions
         self._now = now
         self._queues_enabled = queues_enabled
         self._has_open = False
@@ -82,7 +86,7 @@ class BatchFeeder:
             expected=(DatabaseUnavailable, UnavailableError),
             back_off_seconds=_BACK_OFF_SECONDS,
         )
-        active_runs.changed.connect(lambda: self._loop.wake() if self._has_open else None)
+        bulk_actions.changed.connect(lambda: self._loop.wake() if self._has_open else None)
         database.on_commit(self._follow)
 
     def start(self) -> None:
@@ -116,16 +120,34 @@ class BatchFeeder:
         async with self._serving:
             if await self._database.read_inline(items.find_ended, batch.id):
                 await self._database.write(settle, batch.id, self._now())
+            if batch.action in bulk.ACTIONS:
+                await self._take_all(batch)
+                return
             for item in await self._database.read_inline(self._find_next, batch.id):
                 if self._loop.is_stopping or not await self._begin(batch, item):
                     return
 
+    async def _take_all(self, batch: BatchRow) -> None:
+        """Work off a batch that makes no runs, some items at a time."""
+        while not self._loop.is_stopping:
+            found = await self._database.read_inline(self._find_next, batch.id)
+            if not found:  # it is paused, or was killed between its last item and its end
+                if not await self._database.read_inline(items.has_open, batch.id):
+                    await self._database.write(settle, batch.id, self._now())
+                return
+            try:
+                await self._bulk.take(batch, found, lambda: not self._loop.is_stopping)
+            except bulk.PauseError as error:
+                await self._database.write(batches.pause_open, str(error), self._now(), batch.id)
+
     def _find_next(self, connection: ReadConnection, key: int) -> list[ItemRow]:
         batch = batches.get(connection, key)
-        if batch is None or not self._queues_enabled or batch.paused_at or batch.cancelled_at or batch.ended_at:
+        if batch is None or batch.paused_at or batch.cancelled_at or batch.ended_at:
             return []
+        if batch.action in bulk.ACTIONS:
+            return list(items.find_next(connection, key, bulk.AT_A_TIME))
         room = batch.parallel - turns.count_begun(connection, [key]).get(key, 0)
-        return list(items.find_next(connection, key, room)) if room > 0 else []
+        return list(items.find_next(connection, key, room)) if room > 0 and self._queues_enabled else []
 
     async def _begin(self, batch: BatchRow, item: ItemRow) -> bool:
         """Begin an item, or settle it with the reason why not; returns whether the next one may begin."""
@@ -146,52 +168,40 @@ class BatchFeeder:
     async def _take_step(self, batch: BatchRow, item: ItemRow) -> bool:
         subject = await self._database.read_inline(_read_subject, batch, item)
         dag, run = subject.dag, subject.run
-        if dag is None:
+        if dag is None and batch.dag_id is not None:
             await self._database.write(_leave_out_rest, batch.id, _DAG_GONE, self._now())
             return False
         if not subject.is_permitted:
-            why = f"{batch.created_by or 'its creator'} may not start runs of {dag.dag_name} any more"
+            why = f"{batch.created_by or 'its creator'} may not start runs of {subject.name} any more"
             await self._database.write(batches.pause_open, why, self._now(), batch.id)
             return False
-        text = text_of(int(batch.revision) if batch.revision.isdigit() else batch.revision, dag.revision)
+        text = None if dag is None else text_of(_text(batch), dag.revision)
         all_again = batch.filter.get("only") == "all"
-        match next_step(item, run, text, all_again=all_again):
+        match next_step(item, run, text, all_again=all_again, action=batch.action):
             case BatchStep.RETRY if run is not None:
                 await self._reruns.retry(run, None, _actor_of(batch), ItemKey(batch.id, item.place))
             case BatchStep() as step:
-                source = run if step is BatchStep.AGAIN else None
-                await self._run_service.enqueue_stored(dag, await self._start_options(batch, item, dag, source))
+                return await self._start(batch, item, dag, run if step is BatchStep.AGAIN else None)
             case why:
                 return await self._settle(batch, item, LEFT_OUT, why)
         return True
 
-    async def _start_options(self, batch: BatchRow, item: ItemRow, dag: DagRow, source: RunRow | None) -> StartOptions:
-        """Return how the run of an item is started; its params are those of the batch, else of the run it replaces."""
-        assert item.minute is not None and item.zone is not None and item.dag_id is not None  # noqa: S101, PT018 - of a scheduled time
-        due = Due(item.minute, ZoneInfo(item.zone))
-        params, sealed = GivenParams(), False
-        if batch.params:
-            params = format_params(batch.params, due)
-        elif source is not None:
-            params, sealed = await self._run_service.params_of(source)
-        slot = Slot(
-            key=SlotKey(item.dag_id, schedules.START, item.minute),
-            file_name=dag.file_name,
-            catch_up=True,
-            of_batch=True,
-            replaces=None if source is None else source.id,
-        )
-        return StartOptions(
-            params=params,
-            admission=Admission.UNLIMITED,
-            priority=BATCH_PRIORITY,
-            trigger=starts.BACKFILL,
-            actor=_actor_of(batch),
-            slot=slot,
-            scheduled_at=due.local,
-            item=ItemKey(batch.id, item.place),
-            reads_sealed=sealed,
-        )
+    async def _start(self, batch: BatchRow, item: ItemRow, dag: DagRow | None, source: RunRow | None) -> bool:
+        """Enqueue a new run, with the text of the run that it replaces if that is asked; returns whether it goes on."""
+        start = _start_options(batch, item, dag, source)
+        if source is not None and batch.revision == ORIGINAL:
+            await self._run_service.start_from_run(source, start, waits=True)
+        elif dag is None:
+            return await self._settle(batch, item, LEFT_OUT, _DAG_GONE)
+        else:
+            if source is not None:
+                before = await self._run_service.options_of(source)
+                params = start.params if batch.params else before.params
+                at = before.scheduled_at or start.scheduled_at
+                taken = {"variables": before.variables, "reads_sealed": before.reads_sealed and not batch.params}
+                start = msgspec.structs.replace(start, params=params, scheduled_at=at, **taken)
+            await self._run_service.enqueue_stored(dag, start)
+        return True
 
     async def _settle(self, batch: BatchRow, item: ItemRow, state: str, why: str) -> bool:
         """Settle a planned item that begins nothing; returns whether the batch goes on."""
@@ -208,12 +218,45 @@ class BatchFeeder:
 
 def _read_subject(connection: ReadConnection, batch: BatchRow, item: ItemRow) -> _Subject:
     dag = None if item.dag_id is None else dags.get_by_key(connection, item.dag_id)
-    if dag is None:
-        return _Subject(None, None, is_permitted=False)
     run = None if item.subject is None else runs.get_complete(connection, item.subject)
-    permitted = principals.may_start(connection, principal_of(_actor_of(batch)), dag.dag_name)
-    revision = int(batch.revision) if batch.revision.isdigit() else None
-    return _Subject(read_text(connection, dag, revision), run, is_permitted=permitted)
+    if dag is None and (run is None or batch.dag_id is not None):
+        return _Subject(None, run, "", is_permitted=True)
+    name = dag.dag_name if dag is not None else run.dag_name if run is not None else ""
+    permitted = principals.may_change(connection, principal_of(_actor_of(batch)), name)
+    text = _text(batch)
+    target = dag and read_text(connection, dag, text if isinstance(text, int) else None)
+    return _Subject(target, run, name, is_permitted=permitted)
+
+
+def _text(batch: BatchRow) -> int | str:
+    return int(batch.revision) if batch.revision.isdigit() else batch.revision
+
+
+def _start_options(batch: BatchRow, item: ItemRow, dag: DagRow | None, source: RunRow | None) -> StartOptions:
+    """Return how the run of an item is started: its params are those of the batch, if that has any."""
+    params, slot, due = GivenParams(), None, None
+    if item.minute is not None and item.zone is not None and item.dag_id is not None and dag is not None:
+        due = Due(item.minute, ZoneInfo(item.zone))
+        params = format_params(batch.params, due) if batch.params else params
+        slot = Slot(
+            key=SlotKey(item.dag_id, schedules.START, item.minute),
+            file_name=dag.file_name,
+            catch_up=True,
+            of_batch=True,
+            replaces=None if source is None else source.id,
+        )
+    trigger = _TRIGGERS.get(batch.action) or (source.trigger if source is not None else starts.RECALL)
+    return StartOptions(
+        params=params,
+        admission=Admission.UNLIMITED,
+        priority=BATCH_PRIORITY,
+        trigger=trigger,
+        actor=_actor_of(batch),
+        action=Action.RUN_ENQUEUE,
+        slot=slot,
+        scheduled_at=None if due is None else due.local,
+        item=ItemKey(batch.id, item.place),
+    )
 
 
 def _actor_of(batch: BatchRow) -> Actor:

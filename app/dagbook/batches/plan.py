@@ -10,13 +10,25 @@ import msgspec
 
 from dagbook.batches.requests import NewBatch
 from dagbook.batches.slots import UNKNOWN, DueSlot
+from dagbook.db.repositories.batches import batches
 from dagbook.db.repositories.batches.batches import CURRENT, ORIGINAL
-from dagbook.db.repositories.batches.items import DONE, FAILED, EndedItem, ItemRow
+from dagbook.db.repositories.batches.items import DONE, FAILED, EndedItem, ItemRow, NewItem
+from dagbook.db.repositories.batches.selection import SelectedRun
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import BAD_ENDS, RunStatus
 
 _ALL, _MISSING, _NEWEST = "all", "missing", "newest"
-GONE = "its run was dequeued or deleted"
+GONE, DELETED = "its run was dequeued or deleted", "its run was deleted"
+_FINAL = frozenset(status for status in RunStatus if status.is_final)
+# The runs that an action is for.
+STATUSES: dict[str, frozenset[RunStatus]] = {
+    batches.AGAIN: _FINAL,
+    batches.RETRY: BAD_ENDS,
+    batches.STOP: frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING}),
+    batches.DEQUEUE: frozenset({RunStatus.QUEUED}),
+    batches.DELETE: _FINAL,
+}
+_MAKES_RUNS = (batches.AGAIN, batches.RETRY)
 
 
 class BatchStep(StrEnum):
@@ -25,6 +37,9 @@ class BatchStep(StrEnum):
     START = "start"  # a new run of a scheduled time that has none
     RETRY = "retry"  # the next attempt of its run, whose text is the one to run
     AGAIN = "again"  # a new run that replaces its run
+    STOP = "stop"
+    DEQUEUE = "dequeue"
+    DELETE = "delete"
 
 
 class PlannedSlot(msgspec.Struct, frozen=True):
@@ -43,13 +58,41 @@ class PlannedSlot(msgspec.Struct, frozen=True):
             BatchStep.RETRY if slot.has_failed and revision in (None, slot.start.dag_revision) else BatchStep.AGAIN,
         )
 
+    def item(self, batch: int, place: int, dag: int) -> NewItem:
+        """Return the item to store."""
+        due = self.slot.due
+        return NewItem(
+            batch_id=batch, place=place, dag_id=dag, minute=due.minute, zone=due.zone.key, source_run=self.slot.run
+        )
+
+
+class PlannedItem(msgspec.Struct, frozen=True):
+    """A run that a batch would have, and what it would begin with."""
+
+    run: SelectedRun
+    step: BatchStep
+
+    def item(self, batch: int, place: int, zone: str) -> NewItem:
+        """Return the item to store; what may give another run to a scheduled time holds that time."""
+        run, makes_run = self.run, self.step.value in _MAKES_RUNS
+        minute = run.minute if makes_run else None
+        return NewItem(
+            batch_id=batch,
+            place=place,
+            dag_id=run.dag_id,
+            minute=minute,
+            zone=None if minute is None else zone,
+            source_run=run.id,
+        )
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The items of a batch, in order; the outcomes of all scheduled times, and how many of them other batches hold."""
+    """The items of a batch, in order; the outcomes of all that was found, and how much of that other batches hold."""
 
-    items: Sequence[PlannedSlot]
+    items: Sequence[PlannedSlot | PlannedItem]
     outcomes: Counter[str]
     held: Counter[int]
+    warnings: Sequence[str] = ()
 
     @property
     def steps(self) -> Counter[BatchStep]:
@@ -68,6 +111,32 @@ def plan_slots(slots: Sequence[DueSlot], wanted: NewBatch, revision: int) -> Pla
         outcomes=Counter(slot.outcome for slot in slots),
         held=Counter(slot.batch for slot in slots if slot.batch is not None),
     )
+
+
+def plan_runs(found: Sequence[SelectedRun], wanted: NewBatch) -> Plan:
+    """Return the items for runs that were selected, which are sorted, the oldest first."""
+    left_out = frozenset(wanted.leave_out)
+    known = [run for run in found if left_out.isdisjoint((run.run_id, f"{run.dag_name}/{run.run_id}"))]
+    steps = [(run, _step_for(run, wanted)) for run in known if run.batch is None or wanted.action not in _MAKES_RUNS]
+    items = [PlannedItem(run, step) for run, step in steps if step is not None]
+    without = len(steps) - len(items)
+    return Plan(
+        items=items[::-1] if wanted.order == _NEWEST else items,
+        outcomes=Counter(run.status.label for run in known),
+        held=Counter(run.batch for run in known if run.batch is not None and wanted.action in _MAKES_RUNS),
+        warnings=[f"{without} of them are of no stored DAG; only their own text can run (original)"] if without else (),
+    )
+
+
+def _step_for(run: SelectedRun, wanted: NewBatch) -> BatchStep | None:
+    """Return what the item of a run begins with; None if there is no text for it."""
+    match wanted.action:
+        case batches.AGAIN:
+            return None if run.current is None and wanted.text != ORIGINAL else BatchStep.AGAIN
+        case batches.RETRY:
+            revision = None if run.current is None else text_of(wanted.text, run.current)
+            return BatchStep.RETRY if revision in (None, run.dag_revision) else BatchStep.AGAIN
+    return BatchStep(wanted.action)
 
 
 def text_of(text: str | int, revision: int) -> int | None:
@@ -94,15 +163,20 @@ def _is_left_out(slot: DueSlot, left_out: Collection[str]) -> bool:
     return not names.isdisjoint(left_out)
 
 
-def next_step(item: ItemRow, run: RunRow | None, revision: int | None, *, all_again: bool) -> BatchStep | str:
+def next_step(
+    item: ItemRow, run: RunRow | None, revision: int | None, *, all_again: bool, action: str = batches.START
+) -> BatchStep | str:
     """Return what a planned item begins with, or why it is left out; ``run`` is the one that it would do again.
 
-    With ``all_again`` runs are done again that have succeeded, too.
+    With ``all_again`` runs are done again that have succeeded, too. A run that is recalled is never retried in place,
+    for what its steps have done is wrong; the one that replaces it may be.
     """
     if run is None:
-        return BatchStep.START if item.minute is not None else "its run was deleted"
+        return BatchStep.START if action == batches.START else DELETED
     if not run.status.is_final:
         return f"its run is {run.status.label}: it was started again meanwhile"
+    if action == batches.AGAIN and item.run_id is None:
+        return BatchStep.AGAIN
     if run.status in BAD_ENDS:
         return BatchStep.RETRY if revision in (None, run.dag_revision) else BatchStep.AGAIN
     return BatchStep.AGAIN if all_again else "its run has succeeded meanwhile"

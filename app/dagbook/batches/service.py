@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import UNSET
 
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
-from dagbook.batches.plan import Plan, end_of, plan_slots, text_of
-from dagbook.batches.requests import MOST_ITEMS, NewBatch
+from dagbook.batches.plan import STATUSES, Plan, PlannedItem, end_of, plan_runs, plan_slots, text_of
+from dagbook.batches.requests import MOST_ITEMS, NewBatch, RunsFilter, read_selection, selectors_of
 from dagbook.batches.slots import Bound, Due, DueSlot, find_due, find_slots, read_bound
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
@@ -21,13 +22,12 @@ from dagbook.db.errors import Conflict
 from dagbook.db.repositories import audit, revisions
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.batches import batches, items, starts
-from dagbook.db.repositories.batches.batches import BatchRow, ItemCounts
-from dagbook.db.repositories.batches.items import NewItem
+from dagbook.db.repositories.batches import selection as selection_rows
+from dagbook.db.repositories.batches.batches import ORIGINAL, BatchRow, ItemCounts
 from dagbook.db.repositories.dags import DagRow
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AlreadyExistsError, BadRequestError, NotFoundError, NotRunningError, OutdatedError
 from dagbook.identifiers import shorten
-from dagbook.json_values import Json
 from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.model import StartOptions
 from dagbook.runs.service.run_service import RunService
@@ -36,17 +36,32 @@ from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.time.schedule import ParsedSchedule, read_schedule
 
 _GOING_ON: dict[str, object] = {"paused_at": None, "paused_by": None, "paused_why": None}
+_MOST_EARLIER = 1000  # batches whose filters are compared
 _LIVE = timedelta(minutes=2)  # so long a scheduled time is left to the schedulers
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch that was made, or would be, and how it was planned; without items there is none."""
+    """A batch that was made, or would be, and how it was planned; without items there is none.
+
+    ``revision`` is the one that runs, if it is one alone; ``schedule`` and ``zone`` are those of scheduled times.
+    """
 
     batch: int | None
     plan: Plan
-    schedule: Sequence[str]
-    zone: ZoneInfo
-    revision: int
+    schedule: Sequence[str] = ()
+    zone: ZoneInfo | None = None
+    revision: int | None = None
+
+
+class Affected(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs that a caller may have meant: of one DAG name if that is given, of those that it sees.
+
+    ``permitted`` returns those of the names for which it may do what the batch does.
+    """
+
+    name: str | None
+    visibility: Visibility
+    permitted: Callable[[ReadConnection, Collection[str]], Collection[str]]
 
 
 class Batches:
@@ -88,12 +103,11 @@ class Batches:
 
         The items are found and stored in one transaction. Times that another open batch holds are left out.
         """
-        if not self._queues_enabled:
-            raise BadRequestError("queues are switched off here; set queues_enabled, since runs of batches are queued")
+        self._require_queues()
         timing = await asyncio.to_thread(read_schedule, dag.spec or "")
         if not timing.start:
             raise BadRequestError(f"dag: {shorten(dag.file_name)} has no start times in its schedule")
-        due = await self._find_due(timing, read_bound(wanted.from_, "from"), read_bound(wanted.to, "to"))
+        due = await self._find_due(timing, read_bound(wanted.from_ or "", "from"), read_bound(wanted.to or "", "to"))
         target = await self._database.read_inline(read_text, dag, text_of(wanted.text, dag.revision))
         if due:
             start = StartOptions(params=format_params(wanted.params, due[0]), actor=actor)
@@ -102,32 +116,75 @@ class Batches:
         def make(connection: ReadConnection) -> Plan:
             return plan_slots(_read_slots(connection, dag.id, due, self._now()), wanted, dag.revision)
 
-        def store(connection: WriteConnection) -> tuple[Plan, int | None]:
-            plan = make(connection)
-            _check_expected(wanted, plan)
-            return plan, self._store(connection, wanted, dag, plan, actor) if plan.items else None
-
-        batch: int | None = None
-        if wanted.dry_run:
-            plan = await self._database.read(make)
-            _check_expected(wanted, plan)
-        else:
-            try:
-                plan, batch = await self._database.write(store)
-            except Conflict as error:
-                raise AlreadyExistsError("another batch has just taken some of these times; try again") from error
+        plan, batch = await self._carry_out(wanted, dag, actor, make)
         expressions = [entry.expression for entry in timing.start]
         zone = timing.start[0].cron.zone or self._zone
         return Created(batch=batch, plan=plan, schedule=expressions, zone=zone, revision=target.revision)
 
-    def _store(self, connection: WriteConnection, wanted: NewBatch, dag: DagRow, plan: Plan, actor: Actor) -> int:
-        asked: dict[str, Json] = {"dag": dag.file_name, "from": wanted.from_, "to": wanted.to}
-        asked |= {"only": wanted.only} if wanted.only else {}
-        asked |= {"unknown": True} if wanted.unknown else {}
-        at = self._now()
+    async def create_of_runs(self, wanted: NewBatch, dag: DagRow | None, affected: Affected, actor: Actor) -> Created:
+        """Make a batch of the runs that its filter selects, or plan it for a dry run. Raises AppError.
+
+        The filter is evaluated in the transaction that stores the items, so that what begins to match later is not
+        among them. Runs that another open batch has are left out; those that were replaced, and those that a batch with
+        the same filter has made, are not done again.
+        """
+        if wanted.action not in (batches.STOP, batches.DELETE):
+            self._require_queues()
+        given = RunsFilter() if wanted.filter is UNSET else wanted.filter
+        selection = read_selection(given, affected.name, affected.visibility)
+        target = dag and await self._database.read_inline(read_text, dag, text_of(wanted.text, dag.revision))
+        selectors = selectors_of(wanted.asked)
+
+        def make(connection: ReadConnection) -> Plan:
+            made_by: list[int] | None = [] if wanted.action in (batches.AGAIN, batches.RETRY) else None
+            if wanted.action == batches.AGAIN:
+                earlier = batches.find_filters(connection, batches.AGAIN, _MOST_EARLIER)
+                made_by = [batch for batch, asked in earlier.items() if selectors_of(asked) == selectors]
+            found = selection_rows.find(connection, selection, STATUSES[wanted.action], MOST_ITEMS + 1, made_by)
+            if len(found) > MOST_ITEMS:
+                raise BadRequestError(f"filter: more than {MOST_ITEMS:,} runs match; narrow it down")
+            names = affected.permitted(connection, {run.dag_name for run in found})
+            plan = plan_runs([run for run in found if run.dag_name in names], wanted)
+            warnings = [*plan.warnings, *_warn_of_process(connection, selection.worker, self._now())]
+            return msgspec.structs.replace(plan, warnings=warnings)
+
+        plan, batch = await self._carry_out(wanted, dag, actor, make)
+        revision = None if target is None or wanted.text == ORIGINAL else target.revision
+        return Created(batch=batch, plan=plan, revision=revision)
+
+    def _require_queues(self) -> None:
+        if not self._queues_enabled:
+            raise BadRequestError("queues are switched off here; set queues_enabled, since runs of batches are queued")
+
+    async def _carry_out(
+        self, wanted: NewBatch, dag: DagRow | None, actor: Actor, make: Callable[[ReadConnection], Plan]
+    ) -> tuple[Plan, int | None]:
+        """Store a batch with the items of a plan, which is made in the same transaction; a dry run makes that alone."""
+
+        def check(connection: ReadConnection) -> Plan:
+            plan = make(connection)
+            if wanted.expect is not UNSET and wanted.expect != len(plan.items):
+                raise OutdatedError(f"expect: there are {len(plan.items)} items now, not {wanted.expect}; look again")
+            return plan
+
+        def store(connection: WriteConnection) -> tuple[Plan, int | None]:
+            plan = check(connection)
+            return plan, self._store(connection, wanted, dag, plan, actor) if plan.items else None
+
+        if wanted.dry_run:
+            return await self._database.read(check), None
+        try:
+            return await self._database.write(store)
+        except Conflict as error:
+            raise AlreadyExistsError("another batch has just taken some of these times; try again") from error
+
+    def _store(
+        self, connection: WriteConnection, wanted: NewBatch, dag: DagRow | None, plan: Plan, actor: Actor
+    ) -> int:
+        at, asked = self._now(), wanted.asked
         new = batches.NewBatch(
             action=wanted.action,
-            dag_id=dag.id,
+            dag_id=None if dag is None else dag.id,
             filter=asked,
             params=wanted.params,
             revision=str(wanted.text),
@@ -142,15 +199,10 @@ class Batches:
         )
         batch = batches.add(connection, new)
         rows = [
-            NewItem(
-                batch_id=batch,
-                place=place,
-                dag_id=dag.id,
-                minute=item.slot.due.minute,
-                zone=item.slot.due.zone.key,
-                source_run=item.slot.run,
-            )
-            for place, item in enumerate(plan.items, 1)
+            planned.item(batch, place, self._zone.key)
+            if isinstance(planned, PlannedItem)
+            else planned.item(batch, place, dag.id if dag else 0)
+            for place, planned in enumerate(plan.items, 1)
         ]
         items.add(connection, rows)
         after = {**asked, "action": wanted.action, "items": len(rows), "text": wanted.text, "reason": wanted.reason}
@@ -274,9 +326,15 @@ def format_params(formats: Mapping[str, str], due: Due) -> GivenParams:
     return GivenParams.of_pairs(tuple(Pair(name, due.local.strftime(text)) for name, text in formats.items()))
 
 
-def _check_expected(wanted: NewBatch, plan: Plan) -> None:
-    if wanted.expect is not None and wanted.expect != len(plan.items):
-        raise OutdatedError(f"expect: there are {len(plan.items)} items now, not {wanted.expect}; look again")
+def _warn_of_process(connection: ReadConnection, name: str | None, now: datetime) -> list[str]:
+    """Return a warning if a process that is named still lives; raises NotFoundError if there was none."""
+    if name is None:
+        return []
+    found = selection_rows.find_processes(connection, name)
+    if not found:
+        raise NotFoundError(f"filter.worker: there is no server or worker {shorten(name)}")
+    living = [each.id for each in found if each.stopped_at is None and each.lease_until >= now]
+    return [f"{each} still lives, and may get some of the new runs; stop it first" for each in living]
 
 
 def _action(action: Action, batch: int, after: Values = None) -> AuditAction:

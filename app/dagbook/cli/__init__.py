@@ -35,6 +35,8 @@ COMMANDS = {
     "pause": Entry("server.pause:pause", "Start no run for a while, with a reason and an end.", _RUN),
     "unpause": Entry("server.pause:unpause", "End the pause of everything.", _RUN),
     "backfill": Entry("dags.batches:backfill", "Start the scheduled times of a range that have no run.", _RUN),
+    "recall": Entry("dags.recalls:recall", "Do the runs again that a revision, secret or worker has affected.", _RUN),
+    "bulk": Entry("dags.recalls:bulk", "Retry, stop, dequeue or delete all runs that match.", _RUN),
     "batch": Entry("dags.batches:batch", "Show, pause, resume, cancel and retry batches.", _RUN),
     "approvals": Entry("runs.approvals:approvals", "List, approve and reject what runs wait for.", _RUN),
     "triggers": Entry("runs.triggers:triggers", "Start runs by webhooks; show what was received.", _RUN),

@@ -22,6 +22,7 @@ from dagbook.alerts.watch.loop import Watch
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.services import AppServices
+from dagbook.batches.bulk import BulkActions
 from dagbook.batches.feeder import BatchFeeder
 from dagbook.clock import now
 from dagbook.db.database import Database
@@ -35,6 +36,7 @@ from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.change_pruning import ChangePruner
 from dagbook.queues.dispatcher import Dispatcher
 from dagbook.queues.queue_loop import QueueNotifier
+from dagbook.queues.service import dequeue
 from dagbook.queues.worker.transport import WorkerTransport, is_installed, make_transport
 from dagbook.runs.output.spool_identity import open_spool
 from dagbook.runs.recovery.supervisor import Supervisor
@@ -175,7 +177,7 @@ def build(
             database,
             services.runs.run_service,
             services.runs.reruns,
-            active_runs,
+            BulkActions(database, supervisor, dequeue, now),
             now,
             queues_enabled=services.runs.queues.enabled,
         ),

@@ -178,7 +178,7 @@ class DequeueService:
         now = self._now()
 
         def work(connection: WriteConnection) -> None:
-            if _dequeue(connection, [run], actor, now):
+            if dequeue(connection, [run], actor, now):
                 return
             current = runs.get(connection, run.dag_name, run.run_id)
             if current is None or current.id != run.id:
@@ -203,7 +203,7 @@ class DequeueService:
         removed = 0
         while batch := await self._database.read_inline(queue.find_batch, name, last=last, most=_BATCH):
             now = self._now()
-            removed += await self._database.write(_dequeue, batch, actor, now)
+            removed += await self._database.write(dequeue, batch, actor, now)
         self._signal.notify(name)
         _log.info("queue %s was cleared by %s: %d runs dequeued", shorten(name), actor.label or "unknown", removed)
         return removed
@@ -213,7 +213,7 @@ class DequeueService:
             raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
 
 
-def _dequeue(connection: WriteConnection, found: Sequence[RunRow | QueuedRunName], actor: Actor, at: datetime) -> int:
+def dequeue(connection: WriteConnection, found: Sequence[RunRow | QueuedRunName], actor: Actor, at: datetime) -> int:
     """Dequeue those of the runs that are still queued, and return their number."""
     keys = run_writes.lock_queued(connection, [run.id for run in found])
     taken = queue.remove_entries(connection, keys)

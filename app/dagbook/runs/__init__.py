@@ -4,6 +4,7 @@ __all__ = [
     "active_runs",
     "dry_run",
     "evaluation",
+    "filter_texts",
     "model",
     "notifications",
     "open_approvals",

@@ -119,6 +119,9 @@ MinDuration = Annotated[
 ]
 MaxDuration = Annotated[str | None, _query("maxDuration", "Finished runs that took at most this long.")]
 ErrorPart = Annotated[str | None, _query("error", "Finished runs with this text in their errors, ignoring case.")]
+Replaced = Annotated[
+    bool, _query("replaced", "Whether runs of a bad status are listed, too, that a batch has replaced by other runs.")
+]
 Recent = Annotated[int, _query("recent", "Newest runs that each DAG is listed with.", ge=0, le=20)]
 RunLimit = Annotated[int | None, _query("limit", "Runs of a page.", minimum=1, maximum=1000)]
 CursorText = Annotated[str | None, _query("cursor", "The nextCursor of the previous page.")]

@@ -17,12 +17,9 @@ from dagbook.auth.audit_context import Caller
 from dagbook.db.repositories.runs.run_filter import MAX_RUNS, Page, RunCursor, RunFilter
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
-from dagbook.identifiers import shorten
-from dagbook.spec.time.duration import duration_seconds
+from dagbook.runs.filter_texts import read_instant, read_seconds, split_param
 
-_LATEST_SECONDS = 253_402_300_799  # the end of the year 9999
 _MAX_VALUES, _MAX_ERROR = 10, 1000
-_MAX_DURATION = 1e9
 _MAX_REVISION = 2**31 - 1
 _STATUSES = frozenset(map(int, RunStatus))
 # Parameters that may be repeated.
@@ -64,18 +61,11 @@ def provide_start_filter(
     return replace(
         run_filter,
         tags=tuple(text.strip().lower() for text in tag or () if text.strip()),
-        params=tuple(_split_param(text) for text in param or () if text),
+        params=tuple(split_param(text) for text in param or () if text),
         trigger=trigger or None,
         actor=actor or None,
         revision=revision,
     )
-
-
-def _split_param(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise BadRequestError(f"param: {shorten(text)} is no NAME=value")
-    return name, value
 
 
 def provide_run_search(  # noqa: PLR0913, PLR0917 - one for each filter
@@ -86,6 +76,7 @@ def provide_run_search(  # noqa: PLR0913, PLR0917 - one for each filter
     max_duration: parameters.MaxDuration = None,
     error: parameters.ErrorPart = None,
     waiting_for_approval: parameters.WaitingForApproval = None,
+    replaced: parameters.Replaced = False,
 ) -> RunSearch:
     """Add the filters by sub-runs and by how runs finished, and the page; raises BadRequestError naming the field.
 
@@ -96,9 +87,10 @@ def provide_run_search(  # noqa: PLR0913, PLR0917 - one for each filter
     found = replace(
         start_filter,
         sub_runs=sub_runs,
-        shortest_seconds=_seconds("minDuration", min_duration),
-        longest_seconds=_seconds("maxDuration", max_duration),
+        shortest_seconds=read_seconds("minDuration", min_duration),
+        longest_seconds=read_seconds("maxDuration", max_duration),
         error=error or "",
+        replaced=replaced,
     )
     if waiting_for_approval is not None:  # only running runs wait, and these have an index
         status = RunStatus.RUNNING if found.status is None else found.status
@@ -116,17 +108,6 @@ def _contracts(filter: RunFilter) -> RunFilter:  # noqa: A002 - the builtin is n
         run_id_part=filter.run_id_part,
         visibility=filter.visibility,
     )
-
-
-def _seconds(field: str, text: str | None) -> float | None:
-    if not text:
-        return None
-    seconds = duration_seconds(f"{text}s" if text[-1].isdigit() else text)
-    if seconds is None or not 0 <= seconds <= _MAX_DURATION:
-        raise BadRequestError(
-            f"{field}: {shorten(text)} is no duration; write seconds, or for instance 90s, 5m or 1h30m"
-        )
-    return seconds
 
 
 def provide_run_page(
@@ -161,15 +142,6 @@ def provide_run_filter(
     return RunFilter(
         status=status, since=since, before=before, run_id_part=dag_run_id or None, visibility=caller.visibility
     )
-
-
-def read_instant(field: str, seconds: int | None) -> datetime | None:
-    """Convert a Unix time in seconds; raises BadRequestError."""
-    if seconds is None:
-        return None
-    if not 0 <= seconds <= _LATEST_SECONDS:
-        raise BadRequestError(f"{field}: {seconds} is no Unix time in seconds")
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def can_match(filter: RunFilter) -> bool:  # noqa: A002 - the builtin is not used here

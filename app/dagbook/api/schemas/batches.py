@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.common import Schema
+from dagbook.batches.requests import RunsFilter
 
 BatchAction = Literal["start", "retry", "again", "stop", "dequeue", "delete"]
 BatchItemState = Literal["planned", "begun", "done", "failed", "left_out"]
@@ -23,18 +24,20 @@ class BatchCounts(Schema, kw_only=True):
     left_out: int = 0
 
 
-class BatchFilter(Schema, kw_only=True):
-    """What a batch was asked: a DAG as it was named then, and the range of its scheduled times."""
+class BatchFilter(RunsFilter, frozen=True, kw_only=True):
+    """What a batch was asked: a DAG as it was named then, and the range of its scheduled times, or a filter of runs."""
 
-    dag: str
-    from_: str = msgspec.field(name="from")
-    to: str
+    dag: str | UnsetType = UNSET
+    from_: str | UnsetType = msgspec.field(name="from", default=UNSET)
+    to: str | UnsetType = UNSET
     only: str | UnsetType = UNSET
     unknown: bool | UnsetType = UNSET
 
 
 class Batch(Schema, kw_only=True):
-    """A batch. ``dag`` is the file name of its DAG, ``dagName`` the name of its runs; both are missing when it is gone.
+    """A batch. ``dag`` is the file name of its DAG, ``dagName`` the name of its runs.
+
+    Both are missing when the DAG was deleted, and when the batch may have runs of several.
 
     ``pausedWhy`` says why it has paused itself.
     """
@@ -73,7 +76,7 @@ class BatchItem(Schema, kw_only=True):
     """A scheduled time, or a run, of a batch; ``sourceRunId`` is the run that is done again.
 
     ``dagName`` is the name that its run has, else the one that is done again.
-    ``step`` is in a dry run: whether a run starts, is retried in place, or is replaced by a new one.
+    ``step`` is in a dry run: whether a run starts, is retried in place, or is replaced by a new one; else the action.
     """
 
     place: int
@@ -83,7 +86,7 @@ class BatchItem(Schema, kw_only=True):
     source_run_id: str | UnsetType = UNSET
     dag_run_id: str | UnsetType = UNSET
     state: BatchItemState
-    step: Literal["start", "retry", "again"] | UnsetType = UNSET
+    step: BatchAction | UnsetType = UNSET
     why: str | UnsetType = UNSET
 
 
@@ -97,18 +100,21 @@ class BatchItems(Schema, kw_only=True):
 class CreatedBatch(Schema, kw_only=True):
     """What became of a request; without items, and after a dry run, there is no batch.
 
-    ``slots`` counts the outcomes of all scheduled times of the range, ``steps`` what the items begin with, and ``held``
-    the times that other open batches have, by their ids. ``items`` are the first ones of a dry run.
+    ``slots`` counts the outcomes of all scheduled times of the range, ``runs`` the statuses of the runs that match,
+    ``steps`` what the items begin with, and ``held`` what other open batches have of them, by their ids. ``revision``
+    is the text that runs, if all have the same. ``items`` are the first ones of a dry run.
     """
 
     batch_id: int | UnsetType = UNSET
     counts: BatchCounts
     slots: dict[str, int]
+    runs: dict[str, int]
     steps: dict[str, int]
     held: dict[str, int]
+    warnings: list[str]
     schedule: list[str]
-    zone: str
-    revision: int
+    zone: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
     items: list[BatchItem] | UnsetType = UNSET
 
 

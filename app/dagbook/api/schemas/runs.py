@@ -163,13 +163,21 @@ class WaitingFor(Schema, kw_only=True):
     selector: dict[str, str] | UnsetType = UNSET
 
 
+class OtherRun(Schema, kw_only=True):
+    """The DAG name and the id of a run."""
+
+    name: str
+    dag_run_id: str
+
+
 class DAGRunSummary(Schema, kw_only=True):
     """A run in a list; the members from ``error`` on are extensions of the contract.
 
     ``error`` says why it failed or was aborted if no step is the reason; ``cause``, in lists, is a line that says why
     in all cases: ``error``, or the step and its error. ``waitingForApproval`` says that a step of a running run waits
     for a person. Times in milliseconds since 1970 are more precise than the texts. ``mayStart`` is in lists of runs:
-    whether the caller may start, stop and retry runs of this DAG.
+    whether the caller may start, stop and retry runs of this DAG. ``replacedBy`` is the run that a batch has started to
+    do it again, so that it counts as a failure no more.
     """
 
     root_dag_run_name: str = msgspec.field(name="rootDAGRunName")
@@ -193,6 +201,7 @@ class DAGRunSummary(Schema, kw_only=True):
     started_at_millis: int | UnsetType = UNSET
     finished_at_millis: int | UnsetType = UNSET
     may_start: bool | UnsetType = UNSET
+    replaced_by: OtherRun | UnsetType = UNSET
 
 
 class EventOfRun(Schema, kw_only=True):
@@ -222,6 +231,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET
     params_list: list[str] | UnsetType = UNSET  # each as NAME=value; ``params`` does not tell where one ends
+    replaces: OtherRun | UnsetType = UNSET  # the run that it does again, for a batch
 
 
 class DAGRuns(Schema, kw_only=True):

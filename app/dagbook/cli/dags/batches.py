@@ -4,19 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import reduce
+from typing import NamedTuple
 
 import click
+from click.decorators import FC
 
 from dagbook.api.schemas.batches import Batch, BatchItem, BatchItems, BatchList, CreatedBatch
 from dagbook.cli.api import Api, with_api
 from dagbook.cli.commands import GlobalOptions, ListingGroup
 from dagbook.cli.complete import complete_what
-from dagbook.cli.output import count_of, print_json, print_table, report, show_progress, wants_json, words
+from dagbook.cli.output import count_of, notice, print_json, print_table, report, show_progress, wants_json, words
 
 _POLL_SECONDS = 0.5
+_VERBS = ("start", "stop", "dequeue", "delete")
 _batch_id = click.argument("batch_id", metavar="ID", type=click.IntRange(min=1))
 _LIST_EMPTY = "there is no batch; `dagbook backfill DAG --from DAY --to DAY` makes one"
+
+
+def running_options(parallel: int = 1) -> Callable[[FC], FC]:
+    """Make the options of a batch that makes runs, of which so many run at a time by default."""
+    options = (
+        click.option("--text", default="current", metavar="TEXT", help="What runs: current, original or a revision."),
+        click.option(
+            *("--parallel", "parallel"),
+            type=click.IntRange(1, 100),
+            default=parallel,
+            metavar="N",
+            help=f"Runs at a time; {parallel}.",
+        ),
+        click.option(
+            "--order", type=click.Choice(["oldest", "newest"]), default="oldest", help="Which go first; oldest."
+        ),
+        click.option(
+            "--on-failure",
+            type=click.Choice(["continue", "stop"]),
+            default="continue",
+            help="After a failure; continue.",
+        ),
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def sending_options(command: FC) -> FC:
+    """Add the options of how a batch is made."""
+    options = (
+        click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+        click.option("--wait", is_flag=True, help="Return when all is done; exit status 1 if something has failed."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+    )
+    return reduce(lambda made, option: option(made), reversed(options), command)
 
 
 @click.command(cls=GlobalOptions, example="dagbook backfill etl --from 2026-03-01 --to 2026-03-31 --dry-run")
@@ -26,18 +64,9 @@ _LIST_EMPTY = "there is no batch; `dagbook backfill DAG --from DAY --to DAY` mak
 @click.option("--only", type=click.Choice(["missing", "failed", "all"]), help="Which times; missing and failed ones.")
 @click.option("--unknown", is_flag=True, help="Also times of which nothing is known any more.")
 @click.option("--param", "params", multiple=True, metavar="NAME=FORMAT", help="A param, as DAY=%F of the time.")
-@click.option("--text", default="current", metavar="TEXT", help="Which text runs: current, original or a revision.")
-@click.option("--parallel", type=click.IntRange(1, 100), default=1, metavar="N", help="Runs at a time; 1.")
-@click.option(
-    "--order", type=click.Choice(["oldest", "newest"]), default="oldest", help="Which times go first; oldest."
-)
-@click.option(
-    "--on-failure", type=click.Choice(["continue", "stop"]), default="continue", help="After a failure; continue."
-)
+@running_options()
 @click.option("--reason", default="", metavar="TEXT", help="Why it is done, for those who ask later.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--wait", is_flag=True, help="Return when all is done; exit status 1 if something has failed.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@sending_options
 @with_api()
 def backfill(
     api: Api, /, *, dag: str, first: str, last: str, params: tuple[str, ...], text: str, **options: object
@@ -47,7 +76,7 @@ def backfill(
     A run that has failed is retried in place if its text is the one to run; else a new run replaces it. Runs wait in
     the queue of the DAG, behind all others.
     """
-    dry_run, waits, yes = (options.pop(name) for name in ("dry_run", "wait", "yes"))
+    how = take_sending(options)
     body: dict[str, object] = {
         "action": "start",
         "dag": dag,
@@ -55,27 +84,56 @@ def backfill(
         "to": last,
         "params": dict(map(_pair, params)),
     }
-    body |= {"text": int(text) if text.isdecimal() else text, "onFailure": options.pop("on_failure")}
-    body |= {name: value for name, value in options.items() if value is not None}
+    body |= batch_members({"text": text, **options})
+    return send(api, body, _slots, how)
 
-    async def work() -> int:
-        planned = await api.post("/batches", CreatedBatch, {**body, "dryRun": True})
-        steps = _steps(planned, f"{options['order']} first, {options['parallel']} at a time")
-        if dry_run or not planned.counts.planned:
-            report(f"{_slots(planned)}\n{steps}", planned)
-            return 0
-        if not (yes or wants_json() or not sys.stdin.isatty()):
-            click.confirm(f"{_slots(planned)}\n{steps}. Go on?", abort=True)
-        made = await api.post("/batches", CreatedBatch, body)
-        if not isinstance(made.batch_id, int):
-            report("nothing is left to do", made)
-            return 0
-        if not waits:
-            report(f"batch {made.batch_id}: {steps.replace('would ', '', 1)}", made)
-            return 0
-        return await _wait(api, made.batch_id)
 
-    return work()
+class Sending(NamedTuple):
+    """How a command makes a batch."""
+
+    dry_run: bool
+    waits: bool
+    yes: bool
+
+
+def take_sending(options: dict[str, object]) -> Sending:
+    """Take how a batch is made out of the options of a command."""
+    return Sending(*(bool(options.pop(name)) for name in ("dry_run", "wait", "yes")))
+
+
+def batch_members(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the members of a request that options are, those that were given."""
+    members = {"on_failure": "onFailure"}
+    found = {members.get(name, name): value for name, value in options.items() if value is not None}
+    text = found.get("text")
+    return found | ({"text": int(text)} if isinstance(text, str) and text.isdecimal() else {})
+
+
+async def send(
+    api: Api, body: Mapping[str, object], head_of: Callable[[CreatedBatch], str], how: Sending, *, counts: bool = False
+) -> int:
+    """Say what a batch would do, make it after a question, and wait for it; returns the exit status.
+
+    With ``counts`` it is refused if it is not as large any more as the question has said.
+    """
+    planned = await api.post("/batches", CreatedBatch, {**body, "dryRun": True})
+    steps = _steps(planned, body)
+    for warning in planned.warnings:
+        notice(warning)
+    if how.dry_run or not planned.counts.planned:
+        report(f"{head_of(planned)}\n{steps}", planned)
+        return 0
+    if not (how.yes or wants_json() or not sys.stdin.isatty()):
+        click.confirm(f"{head_of(planned)}\n{steps}. Go on?", abort=True)
+        body = {**body, "expect": planned.counts.planned} if counts else body
+    made = await api.post("/batches", CreatedBatch, body)
+    if not isinstance(made.batch_id, int):
+        report("nothing is left to do", made)
+        return 0
+    if not how.waits:
+        report(f"batch {made.batch_id}: {steps.replace('would ', '', 1)}", made)
+        return 0
+    return await _wait(api, made.batch_id)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -93,18 +151,21 @@ def _slots(planned: CreatedBatch) -> str:
     return f"{head}: {counts}" if counts else head
 
 
-def _steps(planned: CreatedBatch, how: str) -> str:
+def _steps(planned: CreatedBatch, body: Mapping[str, object]) -> str:
     """Return what a batch would do."""
     steps: Mapping[str, int] = planned.steps
-    texts = [f"start {count_of(steps['start'], 'run')}"] if steps.get("start") else []
+    which = "its own text" if body.get("text") == "original" else "the current text"
+    text = f"revision {planned.revision}" if planned.revision else which
+    texts = [f"{verb} {count_of(steps[verb], 'run')}" for verb in _VERBS if steps.get(verb)]
     texts += [f"retry {steps['retry']} (its text is current)"] if steps.get("retry") else []
-    texts += [f"run {steps['again']} again with revision {planned.revision}"] if steps.get("again") else []
+    texts += [f"run {steps['again']} again with {text}"] if steps.get("again") else []
     held = [f"batch {batch} has {number} of them" for batch, number in planned.held.items()]
     if not texts:
         return "; ".join(["would do nothing", *held])
+    how = [f"{body.get('order', 'oldest')} first, {body['parallel']} at a time"] if "parallel" in body else []
     *others, last = texts
     before = f"{', '.join(others)}{',' if others[1:] else ''} and " if others else ""
-    return "; ".join([f"would {before}{last}", how, *held])
+    return "; ".join([f"would {before}{last}", *how, *held])
 
 
 @click.group(cls=ListingGroup, example="dagbook batch show 8")
@@ -122,7 +183,7 @@ async def list_batches(api: Api) -> None:
     found = await api.get("/batches", BatchList)
     rows = [
         (
-            *(str(each.id), each.action, each.dag or each.filter.dag, _state(each)),
+            *(str(each.id), each.action, each.dag or each.filter.dag or "", _state(each)),
             *(str(each.counts.done), str(each.counts.failed), str(each.counts.planned + each.counts.begun)),
             each.created_by or "",
         )

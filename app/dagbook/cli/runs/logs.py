@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import nullcontext, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 import click
@@ -23,13 +23,14 @@ from dagbook.cli.settings import with_settings
 
 _PAGE = 1000
 _AGE = re.compile(r"([0-9]{1,9})([smhd])")
+_TIME_OF_DAY = re.compile(r"[0-2][0-9]:[0-5][0-9]")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COLOURS = ("cyan", "magenta", "blue", "yellow", "green")
 _Key = tuple[str, str]  # step and stream
 
 
 class Moment(click.ParamType[datetime]):
-    """A time, or how long ago it was: ``10m`` or ``2030-01-31T12:00:00Z``."""
+    """A time, how long ago it was, or the last such time of day: ``2030-01-31T12:00:00Z``, ``10m``, ``03:00``."""
 
     name = "time"
 
@@ -40,7 +41,11 @@ class Moment(click.ParamType[datetime]):
                 return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
             except OverflowError:
                 self.fail(f"{value!r} is too long ago", param, ctx)
+        now = datetime.now().astimezone()
         try:
+            if _TIME_OF_DAY.fullmatch(value):
+                at = datetime.combine(now.date(), time.fromisoformat(value)).astimezone()
+                return at if at <= now else (at - timedelta(days=1))
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; write 10m, 2h, 1d, or one such as 2030-01-31T12:00:00Z", param, ctx)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import click
+from click.decorators import FC
 from msgspec import UnsetType
 
 from dagbook.api.schemas.runs import DAGRunDetails
@@ -13,6 +16,7 @@ from dagbook.cli.api import Api, path_of, runs_path, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_dags, complete_runs, complete_what
 from dagbook.cli.output import echo, echo_output, print_json, print_table, wants_json
+from dagbook.cli.runs.logs import Moment
 from dagbook.cli.runs.lookup import (
     NEVER,
     duration,
@@ -37,34 +41,66 @@ _LABELS["running"] |= {"waitingForApproval": "false"}
 _LABELS["waiting"] = {"status": int(RunStatus.RUNNING), "waitingForApproval": "true"}
 
 
+_FILTERS = (
+    click.option(
+        "--status", type=click.Choice(sorted(_LABELS)), help="Only runs with this status; waiting is for approval."
+    ),
+    click.option("--tag", multiple=True, help="Only runs with this tag; repeat it to require several."),
+    click.option(
+        "--param", multiple=True, metavar="NAME=VALUE", help="Only runs with this parameter; may be repeated."
+    ),
+    click.option("--trigger", help="Only runs started in this way: api, call, reschedule …"),
+    click.option("--actor", help="Only runs started by this user."),
+    click.option("--revision", type=click.IntRange(min=1), help="Only runs of this revision of their DAG."),
+    click.option("--error", help="Only runs whose errors contain this text."),
+    click.option(
+        "--min-duration", metavar="DURATION", help="Only runs that took at least this long, such as 90s or 5m."
+    ),
+    click.option("--max-duration", metavar="DURATION", help="Only runs that took at most this long."),
+    click.option("--days", type=click.IntRange(1, 36_500), help="Only runs of this many last days; by default all."),
+    click.option(
+        "--since", type=Moment(), metavar="TIME", help="Only runs since this time, such as 03:00, 3d or a date."
+    ),
+)
+
+
+def with_filters(command: FC) -> FC:
+    """Add the options of a command that say which runs it is about."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+def read_filters(options: Mapping[str, object]) -> dict[str, str | int | Sequence[str]]:
+    """Return the filters of the API that these options are."""
+    names = {"min_duration": "minDuration", "max_duration": "maxDuration", "sub_runs": "subRuns"}
+    found: dict[str, str | int | Sequence[str]] = {
+        names.get(key, key): value
+        for key, value in options.items()
+        if value and key not in ("status", "days") and isinstance(value, str | int | tuple)
+    }
+    days, since, status = (options.get(name) for name in ("days", "since", "status"))
+    if isinstance(days, int):
+        found["fromDate"] = int(time.time()) - days * _DAY_SECONDS
+    if isinstance(since, datetime):
+        found["fromDate"] = max(int(since.timestamp()), 0)
+    return found | (_LABELS[status] if isinstance(status, str) else {})
+
+
 @click.command(cls=GlobalOptions, example="dagbook runs etl --status failed --days 7")
 @click.argument("name", required=False, default="", metavar="[NAME]", shell_complete=complete_dags)
-@click.option(
-    "--status", type=click.Choice(sorted(_LABELS)), help="Only runs with this status; waiting is for approval."
-)
-@click.option("--tag", multiple=True, help="Only runs with this tag; repeat it to require several.")
-@click.option("--param", multiple=True, metavar="NAME=VALUE", help="Only runs with this parameter; may be repeated.")
-@click.option("--trigger", help="Only runs started in this way: api, call, reschedule …")
-@click.option("--actor", help="Only runs started by this user.")
-@click.option("--revision", type=click.IntRange(min=1), help="Only runs of this revision of their DAG.")
-@click.option("--error", help="Only runs whose errors contain this text.")
-@click.option("--min-duration", metavar="DURATION", help="Only runs that took at least this long, such as 90s or 5m.")
-@click.option("--max-duration", metavar="DURATION", help="Only runs that took at most this long.")
+@with_filters
 @click.option(
     "--sub-runs", type=click.Choice(["exclude", "include", "only"]), default="exclude", help="Runs started by steps."
 )
-@click.option("--days", type=click.IntRange(1, 36_500), help="Only runs of this many last days; by default all.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of runs at most.")
 @with_api()
-async def runs(
-    api: Api, /, *, name: str, limit: int, days: int | None, status: str | None, **filters: str | int | tuple[str, ...]
-) -> None:
-    """List the newest runs of the DAG NAME, or of all DAGs, through the server if one is running."""
-    names = {"min_duration": "minDuration", "max_duration": "maxDuration", "sub_runs": "subRuns"}
-    query = {names.get(key, key): value for key, value in filters.items() if value}
-    query["fromDate"] = 0 if days is None else int(time.time()) - days * _DAY_SECONDS
-    if status is not None:
-        query |= _LABELS[status]
+async def runs(api: Api, /, *, name: str, limit: int, **filters: object) -> None:
+    """List the newest runs of the DAG NAME, or of all DAGs, through the server if one is running.
+
+    Failed runs that a batch has replaced are no failures any more, and listed without --status alone.
+    """
+    query = {"fromDate": 0, **read_filters(filters)}
     found = await find_runs(api, runs_path(name) if name else "/dag-runs", query, limit)
     rows = [
         (run.started_at or "-", run.name, run.dag_run_id, status_of(run), duration(run), error_of(run)) for run in found

@@ -42,10 +42,20 @@ class DeletionResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDeleter:
-    """Deletes the given runs until ``may_continue`` returns False; the next deleter continues."""
+    """Deletes the given runs until ``may_continue`` returns False; the next deleter continues.
 
-    def __init__(self, database: Database, may_continue: Callable[[], bool], bound: BatchLimit | None = None) -> None:
+    ``removing`` is called in each transaction with the keys of the root runs that it removes.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        may_continue: Callable[[], bool],
+        bound: BatchLimit | None = None,
+        removing: Callable[[WriteConnection, Sequence[int]], None] = lambda _connection, _keys: None,
+    ) -> None:
         self._database = database
+        self._removing = removing
         self._may_continue = may_continue
         self._bound = bound or BatchLimit()
         self.deleted = DeletionResult()
@@ -95,6 +105,7 @@ class RunDeleter:
     async def _delete_group(self, group: Sequence[int], sizes: Mapping[int, Size], until: datetime) -> None:
         def work(connection: WriteConnection) -> list[int]:
             locked = deletion.lock(connection, group, until)
+            self._removing(connection, locked)
             deletion.remove(connection, locked)
             return locked
 

@@ -6,6 +6,7 @@ Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -35,7 +36,15 @@ from dagbook.identifiers import check_dag_name, check_directory, check_queue, ch
 from dagbook.runs import trace_context
 from dagbook.runs.evaluation.inputs import prepare_again, prepare_inputs
 from dagbook.runs.evaluation.param_checks import check_params
-from dagbook.runs.model import ClaimedRun, PlannedRun, RunLocation, RunRequest, StartOptions, StopOrder
+from dagbook.runs.model import (
+    SCHEDULED_AT,
+    ClaimedRun,
+    PlannedRun,
+    RunLocation,
+    RunRequest,
+    StartOptions,
+    StopOrder,
+)
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.server_context import ServerContext
@@ -237,8 +246,11 @@ class RunService:
         request = msgspec.structs.replace(start, admission=Admission.UNLIMITED, action=Action.RUN_RESCHEDULE)
         return await self.start_from_run(run, request)
 
-    async def start_from_run(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
-        """Start a new run from an existing one within the limits of ``start``; raises AppError and SlotTakenError."""
+    async def start_from_run(self, run: RunRow, start: StartOptions, *, waits: bool = False) -> tuple[str, bool]:
+        """Start a new run from an existing one within the limits of ``start``, or enqueue it if it ``waits``.
+
+        Raises AppError, SlotTakenError and ItemTakenError.
+        """
         name = start.dag_name.strip()
         if name:
             check_dag_name(name, "dagName")
@@ -266,15 +278,26 @@ class RunService:
         inputs = msgspec.structs.replace(inputs, variables=variables)
         queue = definition.dag.queue or name
         owned = ClaimedRun(key=key, dag_name=name, run_id=run_id, definition=definition, inputs=inputs, queue=queue)
+        if waits:
+            await self._accept(self._active_runs.starter.enqueue(request, owned))
+            return run_id, True
         return run_id, await self._accept(self._active_runs.accept(request, owned))
 
-    async def params_of(self, run: RunRow) -> tuple[GivenParams, bool]:
-        """Return the params of a run, decrypted, and whether they were encrypted; raises AppError."""
+    async def options_of(self, run: RunRow) -> StartOptions:
+        """Return the options that a run was started with: params, decrypted, variables, scheduled time.
+
+        Raises AppError.
+        """
         source = await self._source_of_run(run)
-        pending = source.inputs.pending
-        if pending is not None and not pending.dotenv_alone:
-            return pending.given, source.run.sealed is not None
-        return GivenParams.of_pairs(source.inputs.params), source.run.sealed is not None
+        pending, variables = source.inputs.pending, source.inputs.variables
+        is_given = pending is not None and not pending.dotenv_alone
+        at = next((pair.value for pair in variables if pair.name == SCHEDULED_AT), None)
+        return StartOptions(
+            params=pending.given if pending and is_given else GivenParams.of_pairs(source.inputs.params),
+            variables=tuple(pair for pair in variables if pair.name != SCHEDULED_AT),
+            scheduled_at=None if at is None else datetime.fromisoformat(at),
+            reads_sealed=source.run.sealed is not None,
+        )
 
     async def check_params(self, definition: Definition) -> list[Problem]:
         """Check the params of a DAG against the JSON Schemas they refer to, as if the DAG were stored."""

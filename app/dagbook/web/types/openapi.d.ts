@@ -406,7 +406,7 @@ export interface paths {
         get: operations["listBatches"];
         put?: never;
         /**
-         * Start the scheduled times of a range that have no run, and do those again that have failed
+         * Make a batch: of the scheduled times of a range, or of the runs that match a filter
          * @description With `dryRun` nothing is stored. Without items there is no batch, which is no error.
          */
         post: operations["createBatch"];
@@ -2996,11 +2996,28 @@ export interface components {
         };
         /** BatchFilter */
         BatchFilter: {
-            dag: string;
-            from: string;
+            actor?: string;
+            dag?: string;
+            dagRunId?: string;
+            error?: string;
+            from?: string;
+            fromDate?: number;
+            maxDuration?: string;
+            minDuration?: string;
+            name?: string;
             only?: string;
-            to: string;
+            param?: string | string[];
+            revision?: number | string;
+            secret?: string;
+            status?: number;
+            step?: string;
+            tag?: string | string[];
+            to?: string;
+            toDate?: number;
+            trigger?: string;
             unknown?: boolean;
+            waitingForApproval?: boolean;
+            worker?: string;
         };
         /** BatchItem */
         BatchItem: {
@@ -3012,7 +3029,7 @@ export interface components {
             sourceRunId?: string;
             /** @enum {string} */
             state: "planned" | "begun" | "done" | "failed" | "left_out";
-            step?: "start" | "retry" | "again";
+            step?: "start" | "retry" | "again" | "stop" | "dequeue" | "delete";
             why?: string;
         };
         /** BatchItems */
@@ -3149,7 +3166,10 @@ export interface components {
                 [key: string]: number;
             };
             items?: components["schemas"]["BatchItem"][];
-            revision: number;
+            revision?: number;
+            runs: {
+                [key: string]: number;
+            };
             schedule: string[];
             slots: {
                 [key: string]: number;
@@ -3157,7 +3177,8 @@ export interface components {
             steps: {
                 [key: string]: number;
             };
-            zone: string;
+            warnings: string[];
+            zone?: string;
         };
         /** CreatedDAG */
         CreatedDAG: {
@@ -3354,6 +3375,8 @@ export interface components {
             preconditions: components["schemas"]["Condition"][];
             queuedAt?: string;
             reason?: string;
+            replacedBy?: components["schemas"]["OtherRun"];
+            replaces?: components["schemas"]["OtherRun"];
             restartWaitSec?: number;
             revision?: number;
             rootDAGRunId: string;
@@ -3392,6 +3415,7 @@ export interface components {
             parentDAGRunId?: string;
             parentDAGRunName?: string;
             queuedAt?: string;
+            replacedBy?: components["schemas"]["OtherRun"];
             revision?: number;
             rootDAGRunId: string;
             rootDAGRunName: string;
@@ -3614,6 +3638,7 @@ export interface components {
             parentDAGRunId?: string;
             parentDAGRunName?: string;
             queuedAt?: string;
+            replacedBy?: components["schemas"]["OtherRun"];
             revision?: number;
             rootDAGRunId: string;
             rootDAGRunName: string;
@@ -3858,13 +3883,14 @@ export interface components {
         };
         /** NewBatch */
         NewBatch: {
-            /** @constant */
-            action: "start";
-            dag: string;
+            /** @enum {string} */
+            action: "start" | "retry" | "again" | "stop" | "dequeue" | "delete";
+            dag?: string;
             /** @default false */
             dryRun?: boolean;
-            expect?: number | null;
-            from: string;
+            expect?: number;
+            filter?: components["schemas"]["RunsFilter"];
+            from?: string;
             leaveOut?: string[];
             /**
              * @default continue
@@ -3887,7 +3913,7 @@ export interface components {
             reason?: string;
             /** @default current */
             text?: ("current" | "original") | number;
-            to: string;
+            to?: string;
             /** @default false */
             unknown?: boolean;
         };
@@ -3981,6 +4007,11 @@ export interface components {
          * @enum {integer}
          */
         NodeStatus: 0 | 1 | 2 | 3 | 4 | 5 | 6;
+        /** OtherRun */
+        OtherRun: {
+            dagRunId: string;
+            name: string;
+        };
         /** OutputsMetadata */
         OutputsMetadata: {
             attemptId: string;
@@ -4373,6 +4404,26 @@ export interface components {
             outputs: {
                 [key: string]: string;
             };
+        };
+        /** RunsFilter */
+        RunsFilter: {
+            actor?: string;
+            dagRunId?: string;
+            error?: string;
+            fromDate?: number;
+            maxDuration?: string;
+            minDuration?: string;
+            name?: string;
+            param?: string | string[];
+            revision?: number | string;
+            secret?: string;
+            status?: number;
+            step?: string;
+            tag?: string | string[];
+            toDate?: number;
+            trigger?: string;
+            waitingForApproval?: boolean;
+            worker?: string;
         };
         /**
          * RunStatus
@@ -5281,6 +5332,7 @@ export type NextStart = components['schemas']['NextStart'];
 export type NextStarts = components['schemas']['NextStarts'];
 export type Node = components['schemas']['Node'];
 export type NodeStatus = components['schemas']['NodeStatus'];
+export type OtherRun = components['schemas']['OtherRun'];
 export type OutputsMetadata = components['schemas']['OutputsMetadata'];
 export type Overview = components['schemas']['Overview'];
 export type OverviewBar = components['schemas']['OverviewBar'];
@@ -5331,6 +5383,7 @@ export type RunMatch = components['schemas']['RunMatch'];
 export type RunName = components['schemas']['RunName'];
 export type RunningTask = components['schemas']['RunningTask'];
 export type RunOutputs = components['schemas']['RunOutputs'];
+export type RunsFilter = components['schemas']['RunsFilter'];
 export type RunStatus = components['schemas']['RunStatus'];
 export type RunSummaries = components['schemas']['RunSummaries'];
 export type SampleEvent = components['schemas']['SampleEvent'];
@@ -6273,6 +6326,8 @@ export interface operations {
                 name?: string | null;
                 /** @description Runs with this param, as NAME=value; repeated, all of them. */
                 param?: string[] | null;
+                /** @description Whether runs of a bad status are listed, too, that a batch has replaced by other runs. */
+                replaced?: boolean;
                 /** @description Runs of this revision of their DAG. */
                 revision?: number | null;
                 /** @description Runs of this status: 0 not_started, 1 running, 2 failed, 3 aborted, 4 succeeded, 5 queued, 6 partially_succeeded. */
@@ -6348,6 +6403,8 @@ export interface operations {
                 minDuration?: string | null;
                 /** @description Runs with this param, as NAME=value; repeated, all of them. */
                 param?: string[] | null;
+                /** @description Whether runs of a bad status are listed, too, that a batch has replaced by other runs. */
+                replaced?: boolean;
                 /** @description Runs of this revision of their DAG. */
                 revision?: number | null;
                 /** @description Runs of this status: 0 not_started, 1 running, 2 failed, 3 aborted, 4 succeeded, 5 queued, 6 partially_succeeded. */

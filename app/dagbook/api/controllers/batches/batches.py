@@ -10,9 +10,9 @@ import msgspec
 from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from dagbook.accounts.rights import find_permitted, require_dag, sees_dag
+from dagbook.accounts.rights import find_permitted, permission_of, require_dag, sees_dag
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.presenters.fields import or_unset, present_row, time_text
@@ -32,15 +32,16 @@ from dagbook.api.schemas.batches import (
 from dagbook.api.services import BatchServices
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
-from dagbook.batches.plan import PlannedSlot
-from dagbook.batches.requests import NewBatch
-from dagbook.batches.service import Created
+from dagbook.batches.plan import PlannedItem, PlannedSlot
+from dagbook.batches.requests import NewBatch, check
+from dagbook.batches.service import Affected, Created
 from dagbook.batches.slots import DueSlot, read_bound
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.batches import batches, items
 from dagbook.db.repositories.batches.batches import BatchRow, ItemCounts
 from dagbook.db.repositories.batches.items import ListedItem
 from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.runs import runs
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import is_name, shorten, strip_suffix
 
@@ -81,25 +82,33 @@ def _created(created: Created, dag: str, *, is_dry: bool) -> CreatedBatch:
     """Return what became of a request."""
     plan = created.plan
     shown = [_planned(place, item, dag) for place, item in enumerate(plan.items[:_MOST_PLANNED], 1)]
+    of_runs = created.zone is None
     return CreatedBatch(
         batch_id=or_unset(created.batch),
         counts=BatchCounts(planned=len(plan.items)),
-        slots=dict(plan.outcomes),
+        slots={} if of_runs else dict(plan.outcomes),
+        runs=dict(plan.outcomes) if of_runs else {},
         steps={str(step): number for step, number in plan.steps.items()},
         held={str(batch): number for batch, number in plan.held.items()},
+        warnings=list(plan.warnings),
         schedule=list(created.schedule),
-        zone=created.zone.key,
-        revision=created.revision,
+        zone=UNSET if created.zone is None else created.zone.key,
+        revision=or_unset(created.revision),
         items=shown if is_dry else UNSET,
     )
 
 
-def _planned(place: int, item: PlannedSlot, dag: str) -> BatchItem:
+def _planned(place: int, item: PlannedSlot | PlannedItem, dag: str) -> BatchItem:
+    if isinstance(item, PlannedItem):
+        dag, source = item.run.file_name or item.run.dag_name, or_unset(item.run.run_id)
+        at: str | UnsetType = UNSET
+    else:
+        at, source = time_text(item.slot.due.minute, item.slot.due.zone), or_unset(item.slot.run_name)
     return BatchItem(
         place=place,
         dag=dag,
-        scheduled_at=time_text(item.slot.due.minute, item.slot.due.zone),
-        source_run_id=or_unset(item.slot.run_name),
+        scheduled_at=at,
+        source_run_id=source,
         state="planned",
         step=item.step.value,
     )
@@ -119,17 +128,34 @@ async def _present(services: BatchServices, caller: Caller, rows: Sequence[Batch
     """Return batches as clients see them, with what the caller may do."""
     counts = await services.batches.count(rows)
     (running,) = await find_permitted(services.auth, caller, [row.dag_name or "" for row in rows], Requires.RUN)
-    return [_batch(row, counts[row.id], services.zone, may_run=(row.dag_name or "") in running) for row in rows]
+    return [
+        _batch(
+            row,
+            counts[row.id],
+            services.zone,
+            may_run=(row.dag_name or "") in running or (row.dag_id is None and _is_own(row, caller)),
+        )
+        for row in rows
+    ]
+
+
+def _is_own(row: BatchRow, caller: Caller) -> bool:
+    return caller.user_id is not None and row.created_by_id == caller.user_id
 
 
 async def _require(services: BatchServices, caller: Caller, batch_id: str, *, runs: bool = False) -> BatchRow:
-    """Return a batch that a caller sees, and may change with ``runs``; raises NotFoundError and ForbiddenError."""
+    """Return a batch that a caller sees, and may change with ``runs``; raises NotFoundError and ForbiddenError.
+
+    One of several DAGs is changed by who has made it, or may change all; what goes on is done with the maker's rights.
+    """
     key = _read_number(batch_id)
     if key is None:
         raise NotFoundError(f"there is no batch {shorten(batch_id)}")
     row = await services.batches.require(key, caller.visibility, caller.user_id)
-    if runs:
-        await require_dag(services.auth, caller, row.dag_name or "", Requires.RUN)
+    if runs and not (row.dag_id is None and _is_own(row, caller)):
+        requires = Requires.WRITE if row.action == batches.DELETE else Requires.RUN
+        permission_of(services.auth, caller, requires)
+        await require_dag(services.auth, caller, row.dag_name or "", requires)
     return row
 
 
@@ -142,18 +168,19 @@ async def _answer(services: BatchServices, caller: Caller, batch_id: str) -> Bat
     return shown
 
 
-async def _find_dag(services: BatchServices, file_name: str) -> DagRow | None:
+async def _get_dag(services: BatchServices, file_name: str) -> DagRow | None:
     name = strip_suffix(file_name)
     return await services.database.read_inline(dags.get, name) if is_name(name) else None
 
 
-async def _require_dag(services: BatchServices, caller: Caller, file_name: str) -> DagRow:
-    """Return a DAG that a caller may run; raises NotFoundError and ForbiddenError."""
-    dag = await _find_dag(services, file_name)
-    if dag is None or not await sees_dag(services.auth, caller, dag.dag_name):
+async def _find_dag(services: BatchServices, caller: Caller, file_name: str) -> tuple[DagRow | None, str]:
+    """Return a DAG that a caller sees, or None for one that only has runs, and its name; raises NotFoundError."""
+    name, dag = strip_suffix(file_name), await _get_dag(services, file_name)
+    latest = await services.database.read_inline(runs.get_latest, name) if dag is None and is_name(name) else None
+    dag_name = name if dag is None else dag.dag_name
+    if (dag is None and latest is None) or not await sees_dag(services.auth, caller, dag_name):
         raise NotFoundError(f"dag: there is no DAG named {shorten(file_name)}")
-    await require_dag(services.auth, caller, dag.dag_name, Requires.RUN)
-    return dag
+    return dag, dag_name
 
 
 def _position(cursor: str | None) -> int | None:
@@ -169,13 +196,24 @@ class BatchesController(Controller):
 
     @post("/batches", "createBatch", Requires.RUN, Action.BATCH_CREATE, *(404, 409, 412), checks_grants=True)
     async def create(self, data: JSONBody[NewBatch], services: Services, caller: CurrentCaller) -> CreatedBatch:
-        """Start the scheduled times of a range that have no run, and do those again that have failed.
+        """Make a batch: of the scheduled times of a range, or of the runs that match a filter.
 
         With ``dryRun`` nothing is stored. Without items there is no batch, which is no error.
         """
-        dag = await _require_dag(services, caller, data.dag)
-        created = await services.batches.create(data, dag, caller.actor)
-        return _created(created, dag.file_name, is_dry=data.dry_run)
+        check(data)
+        requires = Requires.WRITE if data.action == batches.DELETE else Requires.RUN
+        permitted = permission_of(services.auth, caller, requires)
+        dag, name = (None, None) if data.dag is UNSET else await _find_dag(services, caller, data.dag)
+        if name is not None:
+            await require_dag(services.auth, caller, name, requires)
+        if data.action != batches.START:
+            affected = Affected(name=name, visibility=caller.visibility, permitted=permitted)
+            created = await services.batches.create_of_runs(data, dag, affected, caller.actor)
+        elif dag is None:
+            raise NotFoundError(f"dag: there is no DAG named {shorten(data.dag or '')}")
+        else:
+            created = await services.batches.create(data, dag, caller.actor)
+        return _created(created, name or "", is_dry=data.dry_run)
 
     @get("/batches", "listBatches", narrowed=True)
     async def list_batches(
@@ -207,7 +245,7 @@ class BatchesController(Controller):
         """List the items of a batch in their order, each with its run, or with why it has none."""
         row, after = await _require(services, caller, batch_id), min(_position(cursor) or 0, 2**31 - 1)
         most = min(max(per_page, 1), _MOST_ITEMS)
-        found = await services.database.read(items.find_page, row.id, after, most + 1, item_state)
+        found = await services.database.read(items.find_page, row.id, after, most + 1, item_state, caller.visibility)
         shown = [_item(item, services.zone) for item in found[:most]]
         return BatchItems(items=shown, next_cursor=str(shown[-1].place) if len(found) > most else UNSET)
 
@@ -257,7 +295,7 @@ class BatchesController(Controller):
 
         Without days these are the last 31.
         """
-        dag = await _find_dag(services, file_name)
+        dag = await _get_dag(services, file_name)
         if dag is None:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
         today = services.now().astimezone(services.zone).date()

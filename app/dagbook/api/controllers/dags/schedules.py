@@ -11,7 +11,6 @@ from msgspec import UNSET
 
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
-from dagbook.api.params.run_filters import read_instant
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission, put
 from dagbook.api.schemas.dags import (
@@ -38,6 +37,7 @@ from dagbook.definitions.queries import require_dag
 from dagbook.definitions.timetable import UpcomingFiring, UpcomingQuery
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
+from dagbook.runs.filter_texts import read_instant
 from dagbook.spec.time import cron_words
 
 Services = NamedDependency[DagServices]

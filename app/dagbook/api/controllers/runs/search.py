@@ -15,7 +15,6 @@ from dagbook.accounts.rights import find_permitted, refusal_of
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.cursors import read_cursor, write_cursor
-from dagbook.api.params.run_filters import read_instant
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import get, permission
@@ -46,6 +45,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.logs.recent import RecentCursor, RecentHits, RecentQuery, RecentSearch, Root, Within
 from dagbook.logs.search import Hit, SearchPosition
+from dagbook.runs.filter_texts import read_instant
 
 Services = NamedDependency[RunServices]
 

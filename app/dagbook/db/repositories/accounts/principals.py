@@ -19,7 +19,7 @@ from dagbook.db.repositories.accounts import dag_access, groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import first_row
 
-_VIEWER, _OPERATOR = 0, 1  # ranks
+_VIEWER, _OPERATOR, _MANAGER = 0, 1, 2  # ranks
 _of_run = (
     select(RunAttempt.principal_id.label("user_id"), RunAttempt.principal_token_id.label("token_id"))
     .join(Run, (Run.id == RunAttempt.run_id) & (Run.attempt == RunAttempt.number))
@@ -96,16 +96,17 @@ def find_stored_dag(connection: ReadConnection, run: int) -> str | None:
     return None if file_name is None else str(file_name)
 
 
-def may_start(connection: ReadConnection, principal: Principal, dag_name: str) -> bool:
-    """Whether a principal may start runs of a DAG name, by the role, the token and the grants as of now."""
+def may_change(connection: ReadConnection, principal: Principal, dag_name: str, *, deletes: bool = False) -> bool:
+    """Whether a principal may start runs of a DAG name, or delete them, by role, token and grants as of now."""
     user, token = principal.user_id, principal.token_id
     if user is None:
         return True
     found = connection.execute(_role, {"user": user}).first()
     if found is None or (token is not None and connection.scalar(_token, {"token": token}) is None):
         return False
-    may_anywhere = found.scope != "all" or found.role != "viewer"
-    return may_anywhere and _includes(connection, principal, dag_name, _OPERATOR)
+    too_low = ("viewer", "operator") if deletes else ("viewer",)
+    may_anywhere = found.scope != "all" or found.role not in too_low
+    return may_anywhere and _includes(connection, principal, dag_name, _MANAGER if deletes else _OPERATOR)
 
 
 def _includes(connection: ReadConnection, principal: Principal, dag_name: str, rank: int) -> bool:

@@ -1,3 +1,3 @@
-"""Batches and their items, and the starts that they fill in."""
+"""Batches and their items, the starts that they fill in, and the runs that they select."""
 
-__all__ = ["batches", "items", "starts", "turns"]
+__all__ = ["batches", "items", "selection", "starts", "turns"]

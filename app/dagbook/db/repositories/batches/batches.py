@@ -109,6 +109,12 @@ def _visible(visibility: Visibility, user: str | None) -> list[ColumnElement[boo
     return [or_(is_seen, Batch.created_by_id == user) if user is not None else is_seen] if visibility else []
 
 
+def find_filters(connection: ReadConnection, action: str, most: int) -> dict[int, dict[str, Json]]:
+    """Return what the newest batches of an action were asked, by their ids."""
+    newest = select(Batch.id, Batch.filter).where(Batch.action == action).order_by(Batch.id.desc()).limit(most)
+    return {row.id: row.filter for row in connection.execute(newest)}
+
+
 def count_items(connection: ReadConnection, batches: Sequence[int]) -> dict[int, ItemCounts]:
     """Count the items of batches by their states."""
     grouped = (

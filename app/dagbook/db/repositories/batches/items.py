@@ -15,6 +15,8 @@ from dagbook.db.models.batch import HOLDS_DATE, IS_BEGUN, IS_PLANNED, BatchItem
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.run import Run
 from dagbook.db.prepared import Prepared, update_by
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import all_rows, columns
 from dagbook.engine.status import RunStatus
 
@@ -101,11 +103,12 @@ _ended = (
 )
 _has_open = select(BatchItem.place).where(BatchItem.batch_id == bindparam("batch"), or_(IS_PLANNED, IS_BEGUN)).limit(1)
 _source = aliased(Run)
+_of_dag = func.coalesce(_source.dag_name, Run.dag_name)
 _find_page = (
     select(
         *(getattr(BatchItem, name) for name in ("place", "minute", "zone", "state", "why")),
-        Dag.file_name.label("dag"),
-        func.coalesce(Run.dag_name, _source.dag_name, Dag.dag_name).label("dag_name"),
+        func.coalesce(Dag.file_name, _of_dag).label("dag"),
+        func.coalesce(Dag.dag_name, _of_dag).label("dag_name"),
         Run.run_id.label("run_name"),
         _source.run_id.label("source_name"),
     )
@@ -124,10 +127,17 @@ def add(connection: WriteConnection, items: Sequence[NewItem]) -> None:
 
 
 def find_page(
-    connection: ReadConnection, batch: int, after: int, most: int, state: str | None = None
+    connection: ReadConnection,
+    batch: int,
+    after: int,
+    most: int,
+    state: str | None = None,
+    visibility: Visibility = EVERYTHING,
 ) -> Sequence[ListedItem]:
-    """Return items of a batch in their order, after a place: all, or those with a state."""
-    page = _find_page if state is None else _find_page.where(BatchItem.state == state)
+    """Return items of a batch in their order, after a place, as far as their DAGs are visible: all, or of a state."""
+    page = _find_page.where(*dag_access.narrow(func.coalesce(Dag.dag_name, _of_dag), visibility))
+    if state is not None:
+        page = page.where(BatchItem.state == state)
     return all_rows(connection, ListedItem, page, batch=batch, after=after, most=most)
 
 

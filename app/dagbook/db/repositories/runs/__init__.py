@@ -1,6 +1,7 @@
 """Queries of runs, their attempts, nodes, events and search tables."""
 
 __all__ = [
+    "replacements",
     "run_ends",
     "run_filter",
     "run_history",

@@ -29,7 +29,9 @@ from dagbook.db.models.run import IS_LONG, IS_OVER, IS_ROOT, LONG_ID, Run, RunEr
 from dagbook.db.repositories import approvals
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, NAMES, Visibility
+from dagbook.db.repositories.runs.replacements import IS_REPLACED
 from dagbook.db.repositories.runs.search_index import index_key
+from dagbook.engine.status import BAD_ENDS
 
 MAX_RUNS = 1000
 MAX_SELECTIVE = 1000
@@ -47,7 +49,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     A run must have all ``tags`` and all ``params`` (name and value). ``error`` is a part of the errors of a finished
     run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``waiting`` is
     whether a step of a running run waits for an approval. ``visibility`` is about the name of the run, or of the root
-    of a sub-run. ``run_id_prefix`` is for one part of the id, like ``run_id_part``: a filter has one of them.
+    of a sub-run. ``run_id_prefix`` is for one part of the id, like ``run_id_part``: a filter has one of them. With a
+    bad ``status`` runs that a batch has replaced are left out, unless ``replaced``.
     """
 
     name: str | None = None
@@ -67,7 +70,13 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     sub_runs: SubRuns = "exclude"
     waiting: bool | None = None
+    replaced: bool = False
     visibility: Visibility = EVERYTHING
+
+    @property
+    def hidden(self) -> list[_Condition]:
+        """The condition of runs that count as failures no more, which no index serves: they are few."""
+        return [not_(IS_REPLACED)] if self.status in BAD_ENDS and not self.replaced else []
 
 
 class RunCursor(msgspec.Struct, frozen=True, array_like=True):

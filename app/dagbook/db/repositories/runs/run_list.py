@@ -207,6 +207,7 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
             ends = _scan_ends(connection, path, run_filter, page)
     is_plain = connection.dialect.name == "postgresql" and not page.bounded
     conditions = [part.plain if is_plain else part.condition for part in found if part.path is not path]
+    conditions += run_filter.hidden
     for end in ends:
         within = run_filter if end is None else replace(run_filter, since=end)
         runs = _read(connection, within, page, path, conditions)
@@ -256,7 +257,7 @@ def _path_of_names(connection: ReadConnection, names: Sequence[str], run_filter:
 
     Those of each DAG are found by the index of names, which contains the times.
     """
-    conditions = [part.plain for part in predicates(connection.dialect.name, run_filter)]
+    conditions = [part.plain for part in predicates(connection.dialect.name, run_filter)] + run_filter.hidden
 
     def of_each(since: datetime | None) -> list[_Conditions]:
         within = base_path(run_filter).bounded(replace(run_filter, since=since), page)

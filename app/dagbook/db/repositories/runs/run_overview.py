@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    not_,
     select,
     type_coerce,
 )
@@ -26,15 +27,17 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
 from dagbook.db.repositories import approvals
+from dagbook.db.repositories.runs.replacements import IS_AMONG_REPLACED, IS_REPLACED
 from dagbook.db.repositories.runs.run_history import QUARTER_SECONDS, CountedRuns
 from dagbook.db.repositories.runs.runs import RunRow, summary
 from dagbook.db.statements import all_rows, is_one_of, milliseconds
-from dagbook.engine.status import RunStatus
+from dagbook.engine.status import BAD_ENDS, RunStatus
 
 MAX_COUNTED, MAX_FAILURES, MAX_WAITS, MAX_ACTIVE = 200_000, 5_000, 5_000, 100
 _NUMBERS: dict[RunStatus, ColumnElement[RunStatus]] = {one: literal_column(str(int(one))) for one in RunStatus}
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
 _GOOD = [_NUMBERS[RunStatus.SUCCEEDED], _NUMBERS[RunStatus.PARTIALLY_SUCCEEDED]]
+_BAD = [_NUMBERS[each] for each in sorted(BAD_ENDS)]
 _state = type_coerce(RunAttempt.state, Text)
 _failing_position = {  # of the node whose error is that of the run
     "sqlite": cast(func.json_extract(_state, literal_column("'$.error_key'")), Integer),
@@ -100,9 +103,11 @@ def find_count_start(connection: ReadConnection, window: RunWindow) -> datetime 
 
 
 def count_by_quarter(connection: ReadConnection, window: RunWindow) -> list[CountedRuns]:
-    """Count runs by status and quarters of an hour."""
+    """Count runs by status and quarters of an hour; those that were replaced are taken off again."""
     # All statuses, so that the index by status is used; with names it is the one by name.
-    return _count(connection, window, *([] if window.names is not None else [Run.status.in_(_NUMBERS.values())]))
+    counted = _count(connection, window, *([] if window.names is not None else [Run.status.in_(_NUMBERS.values())]))
+    replaced = _count(connection, window, Run.status.in_(_BAD), IS_AMONG_REPLACED)
+    return [*counted, *(row._replace(runs=-row.runs) for row in replaced)]
 
 
 def count_waiting(connection: ReadConnection, window: RunWindow) -> list[CountedRuns]:
@@ -119,10 +124,10 @@ def _count(connection: ReadConnection, window: RunWindow, *conditions: ColumnEle
 
 
 def find_failures(connection: ReadConnection, window: RunWindow) -> list[FailureRow]:
-    """Return the newest failed runs, equal ones as one row; ``MAX_FAILURES`` runs are read at most."""
+    """Return the newest failed runs that no batch has replaced, equal ones as one row; at most ``MAX_FAILURES``."""
     failed = (
         select(Run.id, Run.dag_name, Run.attempt, Run.error, Run.created_at)
-        .where(*window.conditions, Run.status == _NUMBERS[RunStatus.FAILED])
+        .where(*window.conditions, Run.status == _NUMBERS[RunStatus.FAILED], not_(IS_REPLACED))
         .order_by(Run.created_at.desc())
         .limit(MAX_FAILURES)
         .subquery()

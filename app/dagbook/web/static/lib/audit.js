@@ -34,6 +34,7 @@ export const SENTENCES = {
   "run.step_status": "set the step {after.step} of {object}: {before.status} → {after.status}",
   "run.approve": "approved the step {after.step} of {object}",
   "run.reject": "rejected the step {after.step} of {object}",
+  "run.delete": "deleted {object}",
   "run.cleanup": "requested a clean-up of runs: {object}",
   "queue.pause": "paused the queue {object}",
   "queue.resume": "resumed the queue {object}",
