@@ -6362,7 +6362,10 @@ export interface operations {
     executeDAGRunFromSpec: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description W3C Trace Context of the caller, which the trace of the run continues. */
+                traceparent?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6685,7 +6688,10 @@ export interface operations {
     rescheduleDAGRun: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description W3C Trace Context of the caller, which the trace of the run continues. */
+                traceparent?: string | null;
+            };
             path: {
                 dagRunId: string;
                 name: string;
@@ -7437,7 +7443,10 @@ export interface operations {
     enqueueDAGRunFromSpec: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description W3C Trace Context of the caller, which the trace of the run continues. */
+                traceparent?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -7672,7 +7681,10 @@ export interface operations {
     enqueueDAGDAGRun: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description W3C Trace Context of the caller, which the trace of the run continues. */
+                traceparent?: string | null;
+            };
             path: {
                 fileName: string;
             };
@@ -8107,7 +8119,10 @@ export interface operations {
     executeDAG: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description W3C Trace Context of the caller, which the trace of the run continues. */
+                traceparent?: string | null;
+            };
             path: {
                 fileName: string;
             };
