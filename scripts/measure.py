@@ -97,7 +97,7 @@ LIMITS = {
     # + 53: the starts that a pause has skipped, by DAG.
     # + 2,208: the scheduled time of a run (60), batches and backfill (the package 790, models and repositories 600, API
     # 390, commands 225, hooks in the recorder, starts and schedules 135).
-    "lines": Limit(98_854, goal=67_000),
+    "lines": Limit(98_856, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

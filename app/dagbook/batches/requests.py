@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 MOST_ITEMS, LONGEST = 10_000, 500
-_Text = Annotated[str, Meta(max_length=LONGEST)]
+_Text = Annotated[str, Meta(max_length=LONGEST, pattern=r"^[^\x00]*$")]  # PostgreSQL stores no NUL
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
