@@ -105,7 +105,7 @@ LIMITS = {
     # + 208: batches in dagbook why (60), the doctor (40), the live feed (25), of a run (25), their retention (35).
     # + 1,135: recalls and bulk actions (requests and plans 270, selection and replacements 270, what makes no new run
     # 190, API 130, commands 200, starts from other runs 40, filters of lists 30).
-    "lines": Limit(101_010, goal=67_000),
+    "lines": Limit(101_013, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
@@ -115,7 +115,7 @@ LIMITS = {
     "type: ignore without a reason": Limit(0, goal=0),
     "uses of Any": Limit(97, goal=97),
     "rows read by name": Limit(0, goal=0),
-    "files that a start passes": Limit(70, goal=58),  # + what an execution ran, compressed responses, rights, batches
+    "files that a start passes": Limit(71, goal=58),  # + what an execution ran, compression, rights, batches, traces
     "files that the end of a step passes": Limit(36, goal=30),  # + the removal of a run's folder as its account
     "files that a list of DAGs passes": Limit(23, goal=19),  # + compressed responses, rights of rows
 }

@@ -190,6 +190,8 @@ async def test_a_dry_run_counts_and_a_wrong_expectation_changes_nothing(scene: S
         ({"action": "burn"}, "action"),
         ({"filter": {"colour": "red"}}, "filter"),
         ({"from": "yesterday"}, "from"),
+        ({"from": "0001-01-01"}, "from"),
+        ({"to": "9999-12-31"}, "to"),
         ({"to": None}, "to"),
         ({"dag": "nothing"}, "dag"),
         ({"parallel": 0}, "parallel"),
@@ -198,6 +200,8 @@ async def test_a_dry_run_counts_and_a_wrong_expectation_changes_nothing(scene: S
         ({"text": 9}, "text"),
         ({"only": "some"}, "only"),
         ({"params": {"A\0": "%F"}}, "params"),
+        ({"params": {"DAY": "%F\0"}}, "params"),
+        ({"reason": "a\0b"}, "reason"),
         ({"order": "random"}, "order"),
     ],
 )

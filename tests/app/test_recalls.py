@@ -339,6 +339,8 @@ async def test_several_servers_delete_and_audit_each_run_once(recall: Recall) ->
         ({"filter": {"fromDate": -1}}, "filter.fromDate"),
         ({"filter": {"minDuration": "long"}}, "filter.minDuration"),
         ({"filter": {"error": "a\0b"}}, "error"),
+        ({"filter": {"tag": "a\0b"}}, "filter.tag"),
+        ({"filter": {"param": ["A=a\0b"]}}, "param"),
         ({"filter": {"worker": "nothing"}}, "filter.worker"),
         ({"dag": None}, "dag"),
         ({"dag": "nothing"}, "dag"),

@@ -223,7 +223,7 @@ async def test_the_trace_of_a_run_that_is_ended_by_its_rows_is_sent(dagbook: Dag
     run_id = answer.json()["dagRunId"]
 
     def end(connection: WriteConnection) -> None:
-        key = connection.scalar(select(Run.id).where(Run.run_id == run_id))
+        key = connection.scalars(select(Run.id).where(Run.run_id == run_id)).one()
         queue.remove_entries(connection, {key})
         force_finish(connection, Fence(key, 1, 0), RunStatus.FAILED, "no worker is left", datetime.now(UTC))
 

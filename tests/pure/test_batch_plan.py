@@ -19,7 +19,7 @@ from dagbook.db.repositories.batches.starts import StartRow
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
-from dagbook.spec.time.schedule import read_entries
+from dagbook.spec.time.schedule import read_entries, read_schedule
 
 BERLIN, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 NOW = datetime(2026, 4, 15, 12, tzinfo=UTC)
@@ -310,3 +310,13 @@ def test_an_item_ends_as_its_run_does() -> None:
 def test_the_text_of_a_batch_is_the_current_one_a_revision_or_that_of_each_run() -> None:
     assert [text_of(text, 7) for text in ("current", 3, "original")] == [7, 3, None]
     assert isinstance(read_bound("2026-03-01", "from"), date)
+
+
+@pytest.mark.parametrize("zone", ["-12:00", "+14:00"])
+def test_the_first_and_the_last_day_that_may_be_asked_for_are_times_in_every_zone(zone: str) -> None:
+    entries, berlin = read_schedule("schedule: '0 2 * * *'").start, ZoneInfo("Europe/Berlin")
+    for first, last in (("1970-01-01", f"1970-01-02T00:00:00{zone}"), (f"9998-12-30T00:00:00{zone}", "9998-12-31")):
+        find_due(entries, read_bound(first, "from"), read_bound(last, "to"), NOW, berlin, 9)
+    for text in ("1969-12-31", "9999-01-01", f"9999-12-31T23:59:59{zone}"):
+        with pytest.raises(BadRequestError, match=r"^to: .* is no day"):
+            read_bound(text, "to")

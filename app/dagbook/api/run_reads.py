@@ -13,7 +13,7 @@ from dagbook.api.presenters.fields import or_unset, present_row, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
 from dagbook.api.schemas.batches import BatchOfRun
-from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun, OtherRun
+from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, EventOfRun, RunName
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
@@ -62,7 +62,7 @@ async def list_runs_matching(
     keys = [run.key for run in found.runs]
     for summary, key in zip(summaries, keys, strict=True):
         if key in replacing:
-            summary.replaced_by = OtherRun(name=replacing[key].new_name, dag_run_id=replacing[key].new_run_id)
+            summary.replaced_by = RunName(name=replacing[key].new_name, dag_run_id=replacing[key].new_run_id)
     await _explain_ends(services, summaries, found.runs)
     await explain_waiting(services, summaries, keys, filter_.visibility)
     await add_rights(services, summaries, caller)
@@ -156,9 +156,9 @@ async def _add_origin(services: RunReadServices, details: DAGRunDetails, run: Ru
         details.batch = UNSET if batch is None else present_row(BatchOfRun, batch, services.zone)
     for each in await services.database.read_inline(replacements.find_of_run, run.id, caller.visibility):
         if each.old == run.id:
-            details.replaced_by = OtherRun(name=each.new_name, dag_run_id=each.new_run_id)
+            details.replaced_by = RunName(name=each.new_name, dag_run_id=each.new_run_id)
         else:
-            details.replaces = OtherRun(name=each.old_name, dag_run_id=each.old_run_id)
+            details.replaces = RunName(name=each.old_name, dag_run_id=each.old_run_id)
 
 
 def _details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:

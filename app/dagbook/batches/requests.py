@@ -17,9 +17,13 @@ from dagbook.runs.filter_texts import read_instant, read_seconds, split_param
 
 MOST_ITEMS, LONGEST = 10_000, 500
 _MOST_VALUES, _HIGHEST = 10, 2**31 - 1
-_Text = Annotated[str, Meta(max_length=LONGEST)]
-_Given = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=r"^[^\x00]*$")]
-_Values = Annotated[list[_Given], Meta(min_length=1, max_length=_MOST_VALUES)]
+_NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL
+_Text = Annotated[str, Meta(max_length=LONGEST, pattern=_NO_NUL)]
+_Given = Annotated[str, Meta(min_length=1, max_length=LONGEST, pattern=_NO_NUL)]
+_Values = (
+    Annotated[str, Meta(min_length=1, max_length=LONGEST)]
+    | Annotated[list[_Given], Meta(min_length=1, max_length=_MOST_VALUES)]
+)  # its text has no pattern: beside a list, msgspec 0.22 frees one that it has not
 _Revision = Annotated[int, Meta(ge=1, le=_HIGHEST)]
 _PERIOD = ("fromDate", "toDate")
 
@@ -38,8 +42,8 @@ class RunsFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     status: Annotated[int, Meta(ge=0, le=6)] | UnsetType = UNSET
     from_date: int | UnsetType = UNSET
     to_date: int | UnsetType = UNSET
-    tag: _Given | _Values | UnsetType = UNSET
-    param: _Given | _Values | UnsetType = UNSET
+    tag: _Values | UnsetType = UNSET
+    param: _Values | UnsetType = UNSET
     trigger: _Given | UnsetType = UNSET
     actor: _Given | UnsetType = UNSET
     min_duration: _Given | UnsetType = UNSET
@@ -129,8 +133,8 @@ def read_selection(given: RunsFilter, name: str | None, visibility: Visibility) 
         status=None if given.status is UNSET else given.status,
         since=read_instant("filter.fromDate", None if given.from_date is UNSET else given.from_date),
         before=read_instant("filter.toDate", None if given.to_date is UNSET else given.to_date),
-        tags=tuple(text.strip().lower() for text in _values(given.tag)),
-        params=tuple(split_param(text) for text in _values(given.param)),
+        tags=tuple(text.strip().lower() for text in _values("filter.tag", given.tag)),
+        params=tuple(split_param(text) for text in _values("filter.param", given.param)),
         trigger=given.trigger or None,
         actor=given.actor or None,
         shortest_seconds=read_seconds("filter.minDuration", given.min_duration or None),
@@ -147,8 +151,11 @@ def read_selection(given: RunsFilter, name: str | None, visibility: Visibility) 
     )
 
 
-def _values(given: str | list[str] | UnsetType) -> list[str]:
-    return [given] if isinstance(given, str) else given or []
+def _values(field: str, given: str | list[str] | UnsetType) -> list[str]:
+    values = [given] if isinstance(given, str) else given or []
+    if "\0" in "".join(values):
+        raise BadRequestError(f"{field}: has a NUL character, which no tag and no param has; leave it out")
+    return values
 
 
 def _read_revisions(given: int | str) -> tuple[int, int]:

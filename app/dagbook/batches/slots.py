@@ -21,6 +21,7 @@ MISSING, UNKNOWN = "missing", "unknown"
 KNOWN_FOR = timedelta(days=90)  # as long as the outcomes of scheduled times are kept
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 _LONGEST = timedelta(days=3_660)
+_YEARS = range(1970, 9999)  # a day after the last, in any zone, is still a time
 Bound = date | datetime
 
 
@@ -66,14 +67,15 @@ class DueSlot(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_bound(text: str, field: str) -> Bound:
     """Read a day, or a time with a zone; raises BadRequestError naming the field."""
-    at: datetime | None = None
+    at: Bound | None = None
     with suppress(ValueError):
-        if len(text) == len("2026-03-01"):
-            return date.fromisoformat(text)
-        at = datetime.fromisoformat(text)
-    if at is None or at.tzinfo is None:
+        is_day = len(text) == len("2026-03-01")
+        at = date.fromisoformat(text) if is_day else datetime.fromisoformat(text)
+    has_no_zone = isinstance(at, datetime) and at.tzinfo is None
+    if at is None or has_no_zone or at.year not in _YEARS:
         raise BadRequestError(
-            f"{field}: {shorten(text)} is no day or time with a zone; write 2026-03-01, or 2026-03-01T02:00:00+01:00"
+            f"{field}: {shorten(text)} is no day, or time with a zone, of the years {_YEARS[0]} to {_YEARS[-1]}; "
+            "write 2026-03-01, or 2026-03-01T02:00:00+01:00"
         )
     return at
 

@@ -140,7 +140,7 @@ class SubRunExecutor:
                 inputs, base_environment=dict(self._caller.environ), base_sealed=parent.inputs.names_from_dotenv
             )
         key, lineage, trace = new_key(), parent.lineage_of_children.child(parent.key), self._caller.trace
-        if trace is None and is_traced(dag.otel):
+        if trace is None and dag.otel is not None and is_traced(dag.otel):
             trace = trace_context.of_new_run(key, lineage.root)
         return ClaimedRun(
             key=key,

@@ -13,9 +13,9 @@ _EVALUATED = re.compile(r"[$`]")  # its address is known when a trace is sent
 _RECEIVER = re.compile(r"((?:[a-z]+://)?)(?:[^/@]*@)?([^/?#]*)", re.IGNORECASE)
 
 
-def is_traced(otel: Otel | None) -> bool:
+def is_traced(otel: Otel) -> bool:
     """Whether the runs of a definition are traced."""
-    return otel is not None and otel.enabled and not find_problem(otel)
+    return otel.enabled and not find_problem(otel)
 
 
 def find_problem(otel: Otel | None) -> str:

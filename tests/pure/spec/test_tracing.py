@@ -55,7 +55,6 @@ def test_an_endpoint_with_variables_is_read_when_a_trace_is_sent(endpoint: str) 
 
 
 def test_what_is_not_enabled_is_not_traced() -> None:
-    assert not is_traced(None)
     assert not is_traced(Otel(endpoint="http://localhost:4318/v1/traces"))
     assert find_problem(Otel(endpoint="host:4317")) == ""
 

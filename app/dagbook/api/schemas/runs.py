@@ -163,8 +163,8 @@ class WaitingFor(Schema, kw_only=True):
     selector: dict[str, str] | UnsetType = UNSET
 
 
-class OtherRun(Schema, kw_only=True):
-    """The DAG name and the id of a run."""
+class RunName(Schema, kw_only=True):
+    """DAG name and id of a run."""
 
     name: str
     dag_run_id: str
@@ -201,7 +201,7 @@ class DAGRunSummary(Schema, kw_only=True):
     started_at_millis: int | UnsetType = UNSET
     finished_at_millis: int | UnsetType = UNSET
     may_start: bool | UnsetType = UNSET
-    replaced_by: OtherRun | UnsetType = UNSET
+    replaced_by: RunName | UnsetType = UNSET
 
 
 class EventOfRun(Schema, kw_only=True):
@@ -231,7 +231,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET
     params_list: list[str] | UnsetType = UNSET  # each as NAME=value; ``params`` does not tell where one ends
-    replaces: OtherRun | UnsetType = UNSET  # the run that it does again, for a batch
+    replaces: RunName | UnsetType = UNSET  # the run that it does again, for a batch
 
 
 class DAGRuns(Schema, kw_only=True):
@@ -436,13 +436,6 @@ class RunOutputs(Schema, kw_only=True):
 
     metadata: OutputsMetadata
     outputs: dict[str, str]
-
-
-class RunName(Schema, kw_only=True):
-    """DAG name and id of a run."""
-
-    name: str
-    dag_run_id: str
 
 
 class Position(Schema, kw_only=True):

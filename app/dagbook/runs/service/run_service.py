@@ -362,7 +362,8 @@ class RunService:
 
 def _traced(dag: Dag, variables: tuple[Pair, ...], key: int, start: StartOptions) -> tuple[Pair, ...]:
     """Return the variables of a new run, with the context of its trace if its definition has it traced."""
-    context = trace_context.of_new_run(key, key, start.traceparent) if is_traced(dag.otel) else None
+    is_first = dag.otel is not None and is_traced(dag.otel)
+    context = trace_context.of_new_run(key, key, start.traceparent) if is_first else None
     return trace_context.with_context(variables, context)
 
 

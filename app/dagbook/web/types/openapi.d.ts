@@ -3375,8 +3375,8 @@ export interface components {
             preconditions: components["schemas"]["Condition"][];
             queuedAt?: string;
             reason?: string;
-            replacedBy?: components["schemas"]["OtherRun"];
-            replaces?: components["schemas"]["OtherRun"];
+            replacedBy?: components["schemas"]["RunName"];
+            replaces?: components["schemas"]["RunName"];
             restartWaitSec?: number;
             revision?: number;
             rootDAGRunId: string;
@@ -3415,7 +3415,7 @@ export interface components {
             parentDAGRunId?: string;
             parentDAGRunName?: string;
             queuedAt?: string;
-            replacedBy?: components["schemas"]["OtherRun"];
+            replacedBy?: components["schemas"]["RunName"];
             revision?: number;
             rootDAGRunId: string;
             rootDAGRunName: string;
@@ -3638,7 +3638,7 @@ export interface components {
             parentDAGRunId?: string;
             parentDAGRunName?: string;
             queuedAt?: string;
-            replacedBy?: components["schemas"]["OtherRun"];
+            replacedBy?: components["schemas"]["RunName"];
             revision?: number;
             rootDAGRunId: string;
             rootDAGRunName: string;
@@ -4007,11 +4007,6 @@ export interface components {
          * @enum {integer}
          */
         NodeStatus: 0 | 1 | 2 | 3 | 4 | 5 | 6;
-        /** OtherRun */
-        OtherRun: {
-            dagRunId: string;
-            name: string;
-        };
         /** OutputsMetadata */
         OutputsMetadata: {
             attemptId: string;
@@ -5332,7 +5327,6 @@ export type NextStart = components['schemas']['NextStart'];
 export type NextStarts = components['schemas']['NextStarts'];
 export type Node = components['schemas']['Node'];
 export type NodeStatus = components['schemas']['NodeStatus'];
-export type OtherRun = components['schemas']['OtherRun'];
 export type OutputsMetadata = components['schemas']['OutputsMetadata'];
 export type Overview = components['schemas']['Overview'];
 export type OverviewBar = components['schemas']['OverviewBar'];
