@@ -61,8 +61,8 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/{name}/statistics", 2),
         ("/dags/{name}/days?zone=Europe/Berlin", 2),
         ("/dags/{name}/schedule/next", 1),
-        ("/dag-runs/{name}/r1", 2),
-        ("/dag-runs/{name}/latest", 2),
+        ("/dag-runs/{name}/r1", 3),  # one of them for the run that replaces it
+        ("/dag-runs/{name}/latest", 3),  # one of them for the run that replaces it
         ("/dag-runs/{name}/r1/steps/a/log", 3),
         ("/dag-runs/{name}/r1/steps/a", 5),
         ("/dag-runs/{name}/r1/summary", 2),
@@ -74,7 +74,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dag-runs/{name}/r1/log/pieces?subRuns=true", 2),
         ("/dag-runs/{name}/r1/steps/a/log/lines", 4),
         ("/dags/{name}/dag-runs", 3),
-        ("/dags/{name}/dag-runs/r1", 3),
+        ("/dags/{name}/dag-runs/r1", 4),  # one of them for the run that replaces it
         ("/dags/{name}/dag-runs/latest", 3),
         ("/dags?name={name}", 3),  # one of them for the sources of the DAGs
         ("/dags?name={name}&recent=10", 4),

@@ -54,8 +54,8 @@ async def list_runs_matching(
 
     def read_page(connection: ReadConnection) -> tuple[RunPage, Mapping[int, Replacement]]:
         found = run_list.find_page(connection, filter_, search.page)
-        ended = [run.key for run in found.runs if RunStatus(run.status).is_final]
-        return found, replacements.find_replacing(connection, ended, filter_.visibility) if ended else {}
+        replaced = [run.key for run in found.runs if run.is_replaced]
+        return found, replacements.find_replacing(connection, replaced, filter_.visibility) if replaced else {}
 
     found, replacing = await read(read_page)
     summaries = [listed_run(run, services.zone) for run in found.runs]
@@ -150,10 +150,13 @@ async def _add_origin(services: RunReadServices, details: DAGRunDetails, run: Ru
     if run.trigger in events.RUN_TRIGGERS.values():
         event = await services.database.read_inline(events.get_of_run, run.id, caller.visibility)
         details.trigger_event = UNSET if event is None else EventOfRun(id=event.id, trigger=event.trigger)
-    if run.trigger in (starts.BACKFILL, starts.RECALL):
+    is_of_batch = run.trigger in (starts.BACKFILL, starts.RECALL)
+    if is_of_batch:
         find_batch = batches.find_of_run
         batch = await services.database.read_inline(find_batch, run.id, caller.visibility, caller.user_id)
         details.batch = UNSET if batch is None else present_row(BatchOfRun, batch, services.zone)
+    if not is_of_batch and not RunStatus(run.status).is_final:
+        return  # only what has ended can be replaced
     for each in await services.database.read_inline(replacements.find_of_run, run.id, caller.visibility):
         if each.old == run.id:
             details.replaced_by = RunName(name=each.new_name, dag_run_id=each.new_run_id)

@@ -111,6 +111,7 @@ def _list_row(run: RunRow) -> RunListRow:
         revision=run.dag_revision,
         error=None,
         state_json=None,
+        is_replaced=False,
         root_name=below.root_name if below else None,
         root_run_id=below.root_run_id if below else None,
         parent_name=below.parent_name if below else None,

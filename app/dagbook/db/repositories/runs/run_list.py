@@ -38,6 +38,7 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import Run, RunAttempt, RunError
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, NAMES
+from dagbook.db.repositories.runs.replacements import IS_REPLACED
 from dagbook.db.repositories.runs.run_filter import (
     ROOT,
     AccessPath,
@@ -77,7 +78,8 @@ _state_of_bad_end = case((ENDED_BADLY, _state.correlate(Run).scalar_subquery()))
 class RunListRow(NamedTuple):
     """A run in a list; times are read in milliseconds since 1970. The last four are set for sub-runs.
 
-    ``state_json`` has the engine state of the attempt of a run that failed or was aborted.
+    ``state_json`` has the engine state of the attempt of a run that failed or was aborted. ``is_replaced`` is whether a
+    batch has done it again as another run.
     """
 
     key: int
@@ -92,6 +94,7 @@ class RunListRow(NamedTuple):
     revision: int | None
     error: str | None
     state_json: str | None
+    is_replaced: bool | int
     root_name: str | None
     root_run_id: str | None
     parent_name: str | None
@@ -298,7 +301,7 @@ def _select(dialect: str, sub_runs: SubRuns) -> Select[*tuple[object, ...]]:
     created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)
     status = type_coerce(Run.status, Integer)
     names = (Run.id, created_at, Run.dag_name, Run.run_id)
-    own = (*names, status, Run.params_text, *times, Run.dag_revision, Run.error, _state_of_bad_end)
+    own = (*names, status, Run.params_text, *times, Run.dag_revision, Run.error, _state_of_bad_end, IS_REPLACED)
     if sub_runs == "exclude":
         return select(*own, null(), null(), null(), null()).where(Run.root_id.is_(None))
     lineage = (ROOT.dag_name, ROOT.run_id, _parent.dag_name, _parent.run_id)
