@@ -156,6 +156,20 @@ async def test_params_steps_workers_and_secrets_say_which_runs_are_affected(reca
     assert [run["paramsList"] for run in new] == [["WHO=ann"], ["WHO=bob"], ["WHO=cid"]]
 
 
+@pytest.mark.both_engines
+async def test_single_runs_are_picked_by_dag_name_and_id(recall: Recall) -> None:
+    await recall.store(text("one"))
+    for run_id in ("r1", "r2", "r3"):
+        await recall.start(dagRunId=run_id)
+        await recall.dagbook.finished(run_id)
+    picked = [f"{recall.name}/r3", f"{recall.name}/r1", "other/r2"]
+    made = await recall.make("again", {"runs": picked}, dryRun=True)
+    items = [(item["dagName"], item["sourceRunId"]) for item in made["items"]]
+    assert items == [(recall.name, "r1"), (recall.name, "r3")]
+    assert await recall.do("delete", {"runs": picked}) == {"done": 2}
+    assert await recall.listed() == ["r2"]
+
+
 async def test_runs_that_begin_to_match_after_the_preview_are_not_in_the_batch(recall: Recall) -> None:
     await recall.store(text("one"))
     ids = await recall.run_all(2)
@@ -342,6 +356,8 @@ async def test_several_servers_delete_and_audit_each_run_once(recall: Recall) ->
         ({"filter": {"tag": "a\0b"}}, "filter.tag"),
         ({"filter": {"param": ["A=a\0b"]}}, "param"),
         ({"filter": {"worker": "nothing"}}, "filter.worker"),
+        ({"filter": {"runs": ["r1"]}}, "filter.runs"),
+        ({"filter": {"runs": []}}, "runs"),
         ({"dag": None}, "dag"),
         ({"dag": "nothing"}, "dag"),
         ({"expect": None}, "expect"),

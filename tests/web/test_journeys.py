@@ -206,18 +206,16 @@ async def test_everything_rests_for_maintenance(walk: Walk, site: Site) -> None:
     running = site.start("crowd")
     waiting = site.send("POST", "/dags/crowd/enqueue", {})["dagRunId"]
     await walk.turn_to("Queues")
-    await walk.press("Pause all queues")
-    await walk.see(walk.page.get_by_role("button", name="Resume all"))
-    assert all(queue.get("paused") for queue in site.send("GET", "/queues")["queues"])
-    await walk.turn_to("DAGs")
-    await walk.choose("Suspend schedule", of="Actions of etl")
-    await walk.see_text("suspended", walk.page.get_by_role("row").filter(has_text="etl"))
-    assert site.send("GET", "/dags/etl")["suspended"]
-    site.send("POST", "/dags/etl/suspend", {"suspend": False})
+    await walk.press("Pause everything…")
+    await walk.dialog().get_by_label("Reason").fill("move of the database")
+    await walk.press("Pause", walk.dialog())
+    await walk.see_text("Everything is paused")
+    assert site.send("GET", "/pause")["reason"] == "move of the database"
+    await walk.press("End the pause of everything")
+    await walk.see_text("The pause has ended.")
+    assert not site.send("GET", "/pause")["paused"]
     site.send("GET", f"/dag-runs/crowd/{waiting}/dequeue")
     site.send("POST", f"/dag-runs/crowd/{running}/stop", {})
-    for queue in site.send("GET", "/queues")["queues"]:
-        site.send("POST", f"/queues/{queue['name']}/resume", {})
 
 
 async def test_a_run_is_taken_out_of_its_queue(walk: Walk, site: Site) -> None:

@@ -15,7 +15,7 @@ from dagbook.identifiers import shorten, strip_suffix
 from dagbook.json_values import Json
 from dagbook.runs.filter_texts import read_instant, read_seconds, split_param
 
-MOST_ITEMS, LONGEST = 10_000, 500
+MOST_ITEMS, MOST_PICKED, LONGEST = 10_000, 500, 500
 _MOST_VALUES, _HIGHEST = 10, 2**31 - 1
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL
 _Text = Annotated[str, Meta(max_length=LONGEST, pattern=_NO_NUL)]
@@ -34,7 +34,7 @@ class RunsFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     The members of lists of runs mean what they mean there; ``name`` is a part of the name of a DAG. ``revision`` is a
     number or a range, ``9..10``. ``secret`` is the key of a secret that an attempt had, with ``@4`` at its end one
     version of it. ``worker`` is the id, or the name, of a process that had an attempt, and ``step`` a step that was
-    executed in one.
+    executed in one. ``runs`` are single runs, each as DAG name, slash and run id.
     """
 
     name: _Given | UnsetType = UNSET
@@ -54,6 +54,7 @@ class RunsFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     secret: _Given | UnsetType = UNSET
     worker: _Given | UnsetType = UNSET
     step: _Given | UnsetType = UNSET
+    runs: Annotated[list[_Given], Meta(min_length=1, max_length=MOST_PICKED)] | UnsetType = UNSET
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -65,9 +66,9 @@ class NewBatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     when its run was deleted: it is started with ``unknown`` alone. ``params`` has a format of the scheduled time for
     each name, such as ``%F``.
 
-    ``again`` replaces finished runs by new ones, and needs a ``reason``. ``retry`` does failed runs again, ``stop``
-    stops running ones, ``dequeue`` removes queued ones, ``delete`` deletes finished ones. They need a ``filter`` with
-    at least one member; ``dag`` is one DAG.
+    ``again`` replaces finished runs by new ones, and needs a ``reason``, but not for a dry run. ``retry`` does failed
+    runs again, ``stop`` stops running ones, ``dequeue`` removes queued ones, ``delete`` deletes finished ones. They
+    need a ``filter`` with at least one member; ``dag`` is one DAG.
 
     ``text`` is which text runs: ``current``, a revision, or ``original`` for that of each run. ``leaveOut`` has ids of
     runs, and scheduled times, that are left out. ``expect`` is how many items there have to be. With ``dryRun`` nothing
@@ -117,7 +118,7 @@ def check(wanted: NewBatch) -> None:
         foreign |= {"text": wanted.text != CURRENT and wanted.action not in (AGAIN, RETRY)}
     if wrong := [name for name, value in foreign.items() if value]:
         raise BadRequestError(f"{wrong[0]}: is not for the action {wanted.action}; leave it out")
-    if wanted.action == AGAIN and not wanted.reason.strip():
+    if wanted.action == AGAIN and not (wanted.dry_run or wanted.reason.strip()):
         raise BadRequestError("reason: is missing; say why these runs are done again")
     if isinstance(wanted.text, int) and wanted.dag is UNSET:
         raise BadRequestError("text: a revision is one of a DAG; give dag, too")
@@ -146,6 +147,7 @@ def read_selection(given: RunsFilter, name: str | None, visibility: Visibility) 
         version=version,
         worker=given.worker or None,
         step=given.step or None,
+        picked=None if given.runs is UNSET else tuple(_read_run(text) for text in given.runs),
         replaced=True,
         visibility=visibility,
     )
@@ -164,6 +166,13 @@ def _read_revisions(given: int | str) -> tuple[int, int]:
     if len(numbers) != 2 or not 1 <= numbers[0] <= numbers[1] <= _HIGHEST:  # noqa: PLR2004 - both ends
         raise BadRequestError(f"filter.revision: {shorten(str(given))} is no revision; write 9, or 9..10")
     return numbers[0], numbers[1]
+
+
+def _read_run(given: str) -> tuple[str, str]:
+    name, slash, run_id = given.partition("/")
+    if not (name and slash and run_id):
+        raise BadRequestError(f"filter.runs: {shorten(given)} is no run; write its DAG name, a slash, and its id")
+    return name, run_id
 
 
 def _split_version(given: str) -> tuple[str, int | None]:

@@ -3008,6 +3008,7 @@ export interface components {
             only?: string;
             param?: string | string[];
             revision?: number | string;
+            runs?: string[];
             secret?: string;
             status?: number;
             step?: string;
@@ -4411,6 +4412,7 @@ export interface components {
             name?: string;
             param?: string | string[];
             revision?: number | string;
+            runs?: string[];
             secret?: string;
             status?: number;
             step?: string;

@@ -314,12 +314,6 @@ export type Axis = { from: number, length: number };
 export type Shared = { address: RunAddress, depth: number, axis: Axis | null, now: number, known: Known, inside: string,
   picked?: string | null, links?: Map<Api.Node, Link>, onChoose: OnChoose };
 
-// pages/runs.js
-export type BulkAction = "stop" | "retry";
-/** `without` says why the other selected runs are skipped. */
-export type Bulky = { title: string, verb: string, done: string, without: string, danger: boolean,
-  fits: (run: RunSummary) => boolean, act: (run: RunSummary, address: RunAddress) => Promise<unknown> };
-
 // parts/logsearch.js
 /**
  * Of `total` hits, of which there may be more if it is an `estimate`, the current one is at the index `at`; `next` is

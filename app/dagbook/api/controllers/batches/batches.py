@@ -99,14 +99,16 @@ def _created(created: Created, dag: str, *, is_dry: bool) -> CreatedBatch:
 
 
 def _planned(place: int, item: PlannedSlot | PlannedItem, dag: str) -> BatchItem:
+    name: str | UnsetType = UNSET
+    at: str | UnsetType = UNSET
     if isinstance(item, PlannedItem):
-        dag, source = item.run.file_name or item.run.dag_name, or_unset(item.run.run_id)
-        at: str | UnsetType = UNSET
+        dag, name, source = item.run.file_name or item.run.dag_name, item.run.dag_name, or_unset(item.run.run_id)
     else:
         at, source = time_text(item.slot.due.minute, item.slot.due.zone), or_unset(item.slot.run_name)
     return BatchItem(
         place=place,
         dag=dag,
+        dag_name=name,
         scheduled_at=at,
         source_run_id=source,
         state="planned",

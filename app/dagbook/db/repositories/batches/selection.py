@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection
@@ -55,7 +55,8 @@ class RunSelection(RunFilter, frozen=True, kw_only=True):
     """A filter of root runs; ``revisions`` are the first and the last one.
 
     ``secret`` is the key of one that an attempt of a run, or of its sub-runs, has had, maybe in this ``version``;
-    ``worker`` the id or the name of a process that has had such an attempt; ``step`` one that was executed.
+    ``worker`` the id or the name of a process that has had such an attempt; ``step`` one that was executed. ``picked``
+    are single runs by their DAG names and ids.
     """
 
     revisions: tuple[int, int] | None = None
@@ -63,6 +64,7 @@ class RunSelection(RunFilter, frozen=True, kw_only=True):
     version: int | None = None
     worker: str | None = None
     step: str | None = None
+    picked: Sequence[tuple[str, str]] | None = None
 
 
 class SelectedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +119,8 @@ def _of_filter(connection: ReadConnection, selection: RunSelection) -> Iterator[
 
 
 def _of_selection(connection: ReadConnection, selection: RunSelection) -> Iterator[_Condition]:
+    if selection.picked is not None:
+        yield tuple_(Run.dag_name, Run.run_id).in_(selection.picked)
     if selection.revisions is not None:
         yield Run.dag_revision.between(*selection.revisions)
     if selection.secret is not None:

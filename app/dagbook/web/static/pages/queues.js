@@ -1,7 +1,7 @@
 // Queues page: active and queued runs with their wait reasons.
 
 import { html, useState } from "../vendor/core.js";
-import { post } from "../lib/api.js";
+import { post, put, remove } from "../lib/api.js";
 import { matching } from "../lib/filter-text.js";
 import { plural, short } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
@@ -13,11 +13,14 @@ import { RUN } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Empty, Icon, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
-import { Confirm } from "../parts/form.js";
+import { Confirm, FormDialog } from "../parts/form.js";
 import { Menu, SplitButton } from "../parts/menu.js";
-import { attempt } from "../parts/notice.js";
+import { attempt, notify } from "../parts/notice.js";
 import { dragProps, moveItems, rowId } from "../parts/reorder.js";
 
+const HOUR = 3_600_000; // milliseconds
+const ENDS = [["", "it is ended here"], ["1", "in an hour"], ["4", "in 4 hours"], ["12", "in 12 hours"],
+  ["24", "in a day"]];
 /** @type {Concerns} */
 const concerns = (change) => change.kind === "queue" || (change.kind === "run" && !change.root);
 
@@ -32,7 +35,7 @@ export default function Queues() {
   const filter = useFilter(KEYS);
   const loaded = useApi("queues", {}, concerns);
   return html`<div class="row"><h1>Queues</h1><span class="grow"></span>
-    <${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
+    <${Everything} reload=${loaded.reload} /></div>
     <${FilterBox} label="Filter queues" filter=${filter} />
     ${whenLoaded(loaded, "queues", ({ queues: all, summary }) => {
       const queues = matching(all, filter.params, textsOf);
@@ -47,20 +50,37 @@ export default function Queues() {
     })}`;
 }
 
-/** Pause or resume all shown queues, for maintenance. @param {{ queues: Api.Queue[], reload: Reload }} props */
-function All({ queues, reload }) {
-  if (queues.length < 2) return null;
-  const going = queues.filter(({ paused }) => !paused);
-  const pausing = going.length > 0;
-  const those = pausing ? going : queues;
-  const turn = async () => {
-    for (const { name } of those) await (pausing ? post(["queues", name, "pause"]) : post(["queues", name, "resume"]));
-    await reload();
+/** Pause everything, or end that pause. @param {{ reload: Reload }} props */
+function Everything({ reload }) {
+  const [asks, setAsks] = useState(false);
+  const { data, reload: look } = useApi("pause", {}, (change) => change.kind === "queue" && !change.queue);
+  if (!data) return null;
+  const pause = async (/** @type {Fields} */ { reason, hours }) => {
+    const until = hours ? new Date(Date.now() + Number(hours) * HOUR).toISOString() : null;
+    await put("pause", { reason, until });
+    await Promise.all([look(), reload()]);
   };
-  const done = `${plural(those.length, "queue")} ${pausing ? "paused" : "resumed"}.`;
-  return html`<${ActionButton} right="run" onClick=${() => attempt(turn, done)}>
-    ${pausing ? "Pause all queues" : "Resume all queues"}
-  <//>`;
+  const end = () => attempt(async () => {
+    notify(endText(await remove("pause")));
+    await Promise.all([look(), reload()]);
+  });
+  return html`<${ActionButton} right="admin" class=${data.paused ? "primary" : ""}
+      onClick=${data.paused ? end : () => setAsks(true)}>
+      ${data.paused ? "End the pause of everything" : "Pause everything…"}<//>
+    ${asks && html`<${FormDialog} title="Pause everything" action="Pause" onClose=${() => setAsks(false)}
+      onSave=${pause}>
+      <p>Active runs go on to their ends. What is started meanwhile waits in its queue, and no schedule starts.</p>
+      <label>Reason<input name="reason" required minlength="3" maxlength="500" /></label>
+      <label>Until<select name="hours">${ENDS.map(([hours, word]) => html`<option key=${hours} value=${hours}>${word}
+        </option>`)}</select></label><//>`}`;
+}
+
+/** Which starts a pause has skipped. @param {Api.EndedPause} ended */
+function endText({ skippedStarts, skipped }) {
+  if (!skippedStarts) return "The pause has ended.";
+  const names = Object.entries(skipped).map(([name, count]) => `${name} (${count})`).join(", ");
+  const starts = `${plural(skippedStarts, "start")}: ${names}`;
+  return `The pause has ended. It has skipped ${starts}. The page Schedule of a DAG runs them.`;
 }
 
 /** Whether a queue is only the limit of a DAG, and no run waits in it. @param {Api.Queue} queue */

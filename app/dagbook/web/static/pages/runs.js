@@ -1,7 +1,8 @@
 // List of runs: filters in the address, pages from the newest run on.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { asError, get } from "../lib/api.js";
+import { get } from "../lib/api.js";
+import { BULK, BULK_ACTIONS, filterOf, keyOf } from "../lib/bulk.js";
 import { duration, durationText, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/clock.js";
@@ -13,14 +14,16 @@ import { pageOf, waitText } from "../lib/runs.js";
 import { may } from "../lib/session.js";
 import { RUN, isActive, isOver } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { ActionButton, Empty, Icon, Id, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
+import { Empty, Icon, Id, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
+import { BulkDialog } from "../parts/bulk.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Confirm } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt, notify } from "../parts/notice.js";
 import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 
-/** @import { BulkAction, Bulky } from "../../types/ui" */
+/** @import { BulkAction } from "../lib/bulk.js" */
+/** @typedef {"retry" | "stop" | "dequeue"} OneAction */
 
 /** @type {{ runs: RunSummary[], next: string | null | undefined }} */
 const NONE = { runs: [], next: undefined };
@@ -48,13 +51,11 @@ export default function Runs() {
       const next = more.next === undefined ? page.nextCursor : more.next;
       if (!runs.length && !next) return html`<${Nothing} filter=${filter} />`;
       return html`${runs.length ? html`<${List} runs=${runs} more=${Boolean(next)}
-        reload=${loaded.reload} />` : html`<p class="faint">
+        filter=${filterOf(filter.params)} reload=${loaded.reload} />` : html`<p class="faint">
         No match among the newest runs. Older runs are not searched yet.</p>`}
         ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
     })}`;
 }
-
-const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 
 /** @param {{ filter: import("../../types/ui").Filter }} props */
 function Nothing({ filter }) {
@@ -63,10 +64,11 @@ function Nothing({ filter }) {
     <p>Start a <a href=${href("/dags")}>DAG</a>, or run <code>dagbook run FILE</code> in a terminal.</p><//>`;
 }
 
-/** @param {{ runs: RunSummary[], more: boolean, reload: Reload }} props */
-function List({ runs, more, reload }) {
+/** @param {{ runs: RunSummary[], more: boolean, filter: Api.RunsFilter | null, reload: Reload }} props */
+function List({ runs, more, filter, reload }) {
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
-  const [asked, setAsked] = useState(/** @type {{ name: BulkAction, runs: RunSummary[] } | null} */ (null));
+  const [one, setOne] = useState(/** @type {{ name: OneAction, run: RunSummary } | null} */ (null));
+  const [many, setMany] = useState(/** @type {{ action: BulkAction, filter: Api.RunsFilter } | null} */ (null));
   const now = useNow(1, runs.some((run) => isActive(run.status)));
   const picked = runs.filter((run) => chosen.has(keyOf(run)));
   const toggle = (/** @type {string} */ key) => {
@@ -83,25 +85,36 @@ function List({ runs, more, reload }) {
           : more ? `The newest ${plural(runs.length, "run")}` : plural(runs.length, "run")}</span>
       ${picked.length === 2 && html`<a class="button"
         href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
-      ${picked.length > 0 && ACTIONS.map((name) => html`<${ActionButton} key=${name} right="run"
-        class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
-        title=${picked.some(BULK[name].fits) ? "" : `All selected runs are ${BULK[name].without}`}
-        onClick=${() => setAsked({ name, runs: picked })}>${BULK[name].title}<//>`)}
+      ${picked.length > 0 && html`<${Menu} label="Actions of the selected runs" title="Selected runs"
+        items=${bulkItems((action) => setMany({ action, filter: { runs: picked.map(keyOf) } }), picked)} />`}
+      ${filter && html`<${Menu} label="Actions of all runs that match" title="All that match"
+        items=${bulkItems((action) => setMany({ action, filter }))} />`}
     </div>
     <${Table} class="list runs" heads=${[html`<th><input type="checkbox" aria-label="Select all runs shown"
         checked=${picked.length === runs.length} onChange=${all} /></th>`, "-Status", "DAG", "Run", "Started",
       "#Duration", "Why", "Parameters", html`<${ExtraHeads} />`, "-Actions"]}>
       ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
-        onToggle=${toggle} onAsk=${(/** @type {BulkAction} */ name) => setAsked({ name, runs: [run] })} />`)}<//>
-    ${asked && html`<${Bulk} ...${asked} onClose=${() => setAsked(null)} onDone=${() => {
-      setChosen(new Set());
-      reload();
-    }} />`}`;
+        onToggle=${toggle} onAsk=${(/** @type {OneAction} */ name) => setOne({ name, run })} />`)}<//>
+    ${one && html`<${One} ...${one} reload=${reload} onClose=${() => setOne(null)} />`}
+    ${many && html`<${BulkDialog} ...${many} onClose=${() => setMany(null)} />`}`;
 }
 
 /**
+ * What can be done to many runs; `picked` are these, if they are known.
+ * @param {(action: BulkAction) => void} onAsk
+ * @param {RunSummary[]} [picked]
+ * @returns {import("../../types/ui").MaybeItem[]}
+ */
+const bulkItems = (onAsk, picked) => BULK_ACTIONS.map((action) => may(BULK[action].right) && {
+  title: `${BULK[action].title}…`,
+  danger: !BULK[action].parallel,
+  disabled: picked && !picked.some(BULK[action].fits) && "No selected run can be",
+  onChoose: () => onAsk(action),
+});
+
+/**
  * @param {{ run: RunSummary, now: number, chosen: boolean, onToggle: (key: string) => void,
- *   onAsk: (name: BulkAction) => void }} props
+ *   onAsk: (name: OneAction) => void }} props
  */
 function Row({ run, now, chosen, onToggle, onAsk }) {
   const { name, dagRunId, status, params, waitingFor } = run;
@@ -109,8 +122,9 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
   const why = waitingFor ? waitText(waitingFor) : run.cause;
   const items = [
     mayStart && isOver(status) && { title: "Retry…", onChoose: () => onAsk("retry") },
-    mayStart && BULK.stop.fits(run) && { title: status === RUN.QUEUED ? "Remove from the queue…" : "Stop…",
-      onChoose: () => onAsk("stop"), danger: true },
+    mayStart && BULK.dequeue.fits(run) && { title: "Remove from the queue…", onChoose: () => onAsk("dequeue"),
+      danger: true },
+    mayStart && status === RUN.RUNNING && { title: "Stop…", onChoose: () => onAsk("stop"), danger: true },
     { title: "Copy the run id", onChoose: () => copyText(dagRunId) },
     { title: "Runs of this DAG", href: href("/dag-runs", { q: name }) },
   ];
@@ -132,37 +146,24 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
       <${Menu} label=${`Actions of run ${dagRunId}`} items=${items} /></td></tr>`;
 }
 
-/** @type {BulkAction[]} */
-const ACTIONS = ["stop", "retry"];
-/** @type {Record<BulkAction, Bulky>} */
-const BULK = {
-  stop: { title: "Stop", verb: "stops", done: "asked to stop", without: "already finished", danger: true,
-    fits: (run) => run.status === RUN.RUNNING || run.status === RUN.QUEUED,
-    act: (run, address) => (run.status === RUN.QUEUED ? dequeue(address) : stop(address)) },
-  retry: { title: "Retry", verb: "retries", done: "retried", without: "still active", danger: false,
-    fits: (run) => isOver(run.status), act: (_, address) => retry(address) },
+/** @type {Record<OneAction, { title: string, text: string, done: string, act: (run: RunAddress) => unknown }>} */
+const ONE = {
+  retry: { title: "Retry 1 run?", text: "Its steps that have succeeded are not executed again.", done: "Retried.",
+    act: retry },
+  stop: { title: "Stop 1 run?", text: "Its steps are stopped.", done: "Asked to stop.", act: stop },
+  dequeue: { title: "Remove 1 run from the queue?", text: "It will not start.", done: "Removed from the queue.",
+    act: dequeue },
 };
 
-/** @param {{ name: BulkAction, runs: RunSummary[], onClose: () => void, onDone: () => void }} props */
-function Bulk({ name, runs, onClose, onDone }) {
-  const { title, verb, done, without, danger, fits, act } = BULK[name];
-  const fitting = runs.filter(fits);
+/** @param {{ name: OneAction, run: RunSummary, reload: Reload, onClose: () => void }} props */
+function One({ name, run, reload, onClose }) {
+  const { title, text, done, act } = ONE[name];
   const work = async () => {
-    const failed = [];
-    for (const run of fitting) {
-      try {
-        await act(run, { name: run.name, runId: run.dagRunId });
-      } catch (error) {
-        failed.push(`${keyOf(run)}: ${asError(error).message}`);
-      }
-    }
-    onDone();
-    notify(`${plural(fitting.length - failed.length, "run")} ${done}.`);
-    for (const text of failed.slice(0, 5)) notify(text, "bad");
+    await act({ name: run.name, runId: run.dagRunId });
+    notify(done);
+    await reload();
   };
-  return html`<${Confirm} title=${`${title} ${plural(fitting.length, "run")}?`}
-    action=${`${title} ${plural(fitting.length, "run")}`} danger=${danger}
-    typed=${fitting.length > 10 ? String(fitting.length) : null} onConfirm=${work} onClose=${onClose}>
-    <p>${fitting.length === runs.length ? `This ${verb} all selected runs.`
-        : `Skipped because ${without}: ${plural(runs.length - fitting.length, "run")}.`}</p><//>`;
+  return html`<${Confirm} title=${title} action=${title.slice(0, -1)} danger=${name !== "retry"} onConfirm=${work}
+    onClose=${onClose}><p><span class="wide-text">${run.name}</span> <code>${run.dagRunId}</code></p>
+    <p class="faint">${text}</p><//>`;
 }

@@ -6,6 +6,7 @@ import { href, query, setQuery } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
 import { Dialog, Pages, Table, whenLoaded, Time } from "../../parts/basic.js";
+import { BulkDialog } from "../../parts/bulk.js";
 import { Diff } from "../../parts/diff.js";
 import { Confirm } from "../../parts/form.js";
 import { Commit } from "../../parts/origin.js";
@@ -20,6 +21,7 @@ export function RevisionsTab({ name, concerns, readOnly }) {
   const page = asked("page") ?? 1;
   const loaded = useApi(["dags", name, "revisions"], { page, perPage: PAGE }, concerns);
   const [restored, setRestored] = useState(/** @type {number | null} */ (null));
+  const [recalled, setRecalled] = useState(/** @type {number | null} */ (null));
   const newest = loaded.data?.pagination.totalRecords;
   useEffect(() => {
     if (number && newest && !asked("page")) setQuery({ page: Math.ceil((newest - number + 1) / PAGE) || 1 });
@@ -31,11 +33,13 @@ export function RevisionsTab({ name, concerns, readOnly }) {
     <${Table} heads=${["#No.", "Saved", "By", "Note", "Difference", "-Actions"]}>
       ${revisions.map((revision) => html`<${Row} key=${revision.number} link=${link} revision=${revision}
         newest=${pagination.totalRecords} chosen=${revision.number === number} readOnly=${readOnly}
-        onRestore=${() => setRestored(revision.number)} />`)}<//>
+        onRestore=${() => setRestored(revision.number)} onRecall=${() => setRecalled(revision.number)} />`)}<//>
     <${Pages} page=${page} pagination=${pagination} names=${["Newer", "Older"]} />
     ${show && html`<${RevisionText} key=${show} name=${name} number=${show} onClose=${close} />`}
     ${from && to && html`<${RevisionDiff} key=${`${from} ${to}`} name=${name} from=${from} to=${to}
       onClose=${close} />`}
+    ${recalled && html`<${BulkDialog} action="again" dag=${name} filter=${{ revision: recalled }}
+      onClose=${() => setRecalled(null)} />`}
     ${restored && html`<${Confirm} title=${`Restore revision ${restored}?`} action="Restore" danger=${false}
       onClose=${() => setRestored(null)} onConfirm=${async () => {
       const { errors } = await post(["dags", name, "revisions", String(restored), "restore"], {
@@ -49,9 +53,9 @@ export function RevisionsTab({ name, concerns, readOnly }) {
 /**
  * A revision, whose text and differences have addresses.
  * @param {{ link: (search: object) => string, revision: Api.Revision, newest: number, chosen: boolean,
- *   readOnly: string, onRestore: () => void }} props
+ *   readOnly: string, onRestore: () => void, onRecall: () => void }} props
  */
-function Row({ link, revision, newest, chosen, readOnly, onRestore }) {
+function Row({ link, revision, newest, chosen, readOnly, onRestore, onRecall }) {
   const { number, savedAt, author, redactedAt, note, commit } = revision;
   const isNewest = number === newest;
   return html`<tr aria-current=${chosen ? "true" : null}>
@@ -64,7 +68,9 @@ function Row({ link, revision, newest, chosen, readOnly, onRestore }) {
         aria-label=${`Changes of revision ${number}`}>changes</a>`}
       ${!isNewest && html`${number > 1 && " · "}<a href=${link({ from: number, to: newest })}
         aria-label=${`Compare revision ${number} with the current one`}>up to now</a>`}</td>
-    <td class="actions">${!isNewest && may("write") && html`<button type="button" disabled=${readOnly !== ""}
+    <td class="actions">${!isNewest && may("run") && html`<button type="button"
+      aria-label=${`Do runs of revision ${number} again`} onClick=${onRecall}>Do runs again…</button> `}
+      ${!isNewest && may("write") && html`<button type="button" disabled=${readOnly !== ""}
       title=${readOnly} aria-label=${`Restore revision ${number}`} onClick=${onRestore}>Restore</button>`}</td></tr>`;
 }
 
