@@ -118,7 +118,7 @@ def _send(api: Api, action: str, running: Mapping[str, object], /, **options: ob
 
 def _runs(planned: CreatedBatch) -> str:
     """Return how many runs match, and their statuses."""
-    found = sorted(planned.runs.items(), key=lambda item: -item[1])
+    found = sorted(planned.runs.items(), key=lambda item: (-item[1], item[0]))
     counts = ", ".join(f"{number} {words(status)}" for status, number in found)
     head = count_of(sum(planned.runs.values()), "run")
     return f"{head}: {counts}" if counts else head

@@ -38,7 +38,7 @@ export const filterOf = ({ subRuns, ...filter }) => (subRuns || !Object.keys(fil
 
 /** What will happen, in words. @param {Api.CreatedBatch} planned */
 export function planText({ runs, steps, held, revision }) {
-  const found = Object.entries(runs).sort(([, one], [, other]) => other - one)
+  const found = Object.entries(runs).sort(([a, one], [b, other]) => other - one || a.localeCompare(b))
     .map(([status, count]) => `${count.toLocaleString("en")} ${status.replaceAll("_", " ")}`);
   const { retry = 0, again = 0 } = steps;
   const text = revision ? ` with revision ${revision}` : "";
