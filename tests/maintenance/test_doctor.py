@@ -109,7 +109,6 @@ BREAKS: dict[str, Sequence[str]] = {
     ],
     "event-waits-for-something": ["UPDATE triggers SET paused_at = NULL, paused_by = NULL"],
     "open-batch-has-open-items": ["UPDATE batch_items SET state = 'done'"],
-    "paused-batch-goes-on": ["UPDATE batches SET paused_at = :long_ago"],
     "open-batch-has-runs": ["UPDATE batches SET paused_at = NULL, paused_by = NULL"],
     "references-lead-somewhere": ["UPDATE nodes SET run_id = 99 WHERE run_id = :waits"],
 }

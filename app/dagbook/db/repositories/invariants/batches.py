@@ -1,4 +1,4 @@
-"""Checks of batches: one that has not ended goes on, and is not forgotten."""
+"""Checks of batches: one that has not ended goes on."""
 
 from __future__ import annotations
 
@@ -20,11 +20,6 @@ CHECKS = (
         name="open-batch-has-open-items",
         holds="A batch that has not ended has an item that is planned or begun.",
         broken=select(*_BATCH).where(IS_OPEN, ~_has_open_item),
-    ),
-    Check(
-        name="paused-batch-goes-on",
-        holds="A batch is paused for a week at most.",
-        broken=select(*_BATCH, Batch.paused_at, Batch.paused_why).where(IS_OPEN, Batch.paused_at < ago("week_ago")),
     ),
     Check(
         name="open-batch-has-runs",

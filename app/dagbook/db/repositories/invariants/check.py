@@ -47,7 +47,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ago(name: str) -> ColumnElement[datetime]:
-    """Return the parameter for an instant: now, grace_ago, events_since, and minute_, ten_minutes_, hour_, week_ago."""
+    """Return the parameter for an instant: now, minute_ago, ten_minutes_ago, hour_ago, grace_ago, events_since."""
     return bindparam(name, type_=UtcDateTime)
 
 

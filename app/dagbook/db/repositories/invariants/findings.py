@@ -40,7 +40,6 @@ def find_broken(
         "minute_ago": now - timedelta(minutes=1),
         "ten_minutes_ago": now - timedelta(minutes=10),
         "hour_ago": now - timedelta(hours=1),
-        "week_ago": now - timedelta(days=7),
         "events_since": now - events_kept + _MARGIN if events_kept else _BEFORE_ALL,
     }
     findings = []
