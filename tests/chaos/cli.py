@@ -22,6 +22,7 @@ from dagbook.queues.worker.transport import is_installed
 from dagbook.unix.signals import give_children_default_signals
 from tests.chaos.alerts.experiments import EXPERIMENTS as ALERTS
 from tests.chaos.backups import BackupExperiment, BackupPlan
+from tests.chaos.batches import BatchExperiment, BatchPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
 from tests.chaos.failover import FailoverExperiment, Plan
@@ -330,6 +331,23 @@ def backup(database: str | None, rounds: int, **common: Any) -> None:
         options,
         "backup",
     )
+
+
+@chaos.command()
+@_DATABASE
+@click.option("--servers", type=_COUNT, default=1, show_default=True, help="More than one needs PostgreSQL.")
+@click.option("--kills", type=_COUNT, default=20, show_default=True, help="Number of kills.")
+@click.option("--times", type=_COUNT, default=200, show_default=True, help="Number of scheduled times in the batch.")
+@_server_options
+def batches(database: str | None, servers: int, kills: int, times: int, **common: Any) -> None:
+    """Kill servers while they work off a batch of scheduled times, a third of which have failed before."""
+    options = Options(**common)
+    if servers > 1 and database == "sqlite":
+        raise click.UsageError("several servers need --database postgresql")
+    database = _choose_database(database, options, needs_postgresql=servers > 1)
+    plan = BatchPlan(servers, times, times // 3, kills, options.seed)
+    title = f"batches, {database}, {servers} servers, {kills} kills, {times} scheduled times"
+    _run_with_servers(lambda sandbox: BatchExperiment(sandbox, plan, _show), title, database, options, "FC1")
 
 
 def _named_options(experiments: Mapping[str, NamedExperiment]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.backups import BackupExperiment, BackupPlan
+from tests.chaos.batches import BatchExperiment, BatchPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.history import HistoryExperiment, HistoryPlan
 from tests.chaos.host_changes import HostChangeExperiment
@@ -147,6 +148,17 @@ def test_some_order_explains_all_answers_to_concurrent_clients(
     experiment = HistoryExperiment(Sandbox(tmp_path, url), HistoryPlan(400, seed=13, servers=servers, dags=6))
     assert experiment.run() == []
     assert experiment.figures().counts["requests that overlapped another one about the same run"] > 40
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("servers", [1, 3], ids=["sqlite", "postgresql"])
+def test_servers_killed_while_they_work_off_a_batch_do_each_time_once(
+    tmp_path: Path, request: pytest.FixtureRequest, servers: int
+) -> None:
+    url = store.make_database(request.getfixturevalue("cluster").url) if servers > 1 else ""
+    experiment = BatchExperiment(Sandbox(tmp_path, url), BatchPlan(servers, 30, failed=8, kills=3, seed=1))
+    assert experiment.run() == []
+    assert experiment.figures().counts["servers killed"] > 0
 
 
 @pytest.fixture

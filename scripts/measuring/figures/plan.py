@@ -115,6 +115,7 @@ def _named_of_several(command: str, id_: str, seed: int, parts: int) -> Planned:
     return Planned(id_, "postgresql", command, seed, Size(1, f"{id_} --size smoke"), Size(parts, id_))
 
 
+_FEW_KILLS = "--kills 3 --times 30"
 _FULL_DISK = "tests/process/test_full_disk.py"
 PLAN = (
     next(_KILLS),
@@ -151,6 +152,7 @@ PLAN = (
     _named_of_several("triggers", "FB8", 480_100, 10),
     *_named("triggers", "FB9", 490_100, 1),
     *_named("triggers", "FB10", 500_100, 10),
+    *_on_both("FC1", "batches", 510_100, Size(1, _FEW_KILLS), Size(10, ""), Size(10, "--servers 3 --times 500")),
 )
 
 
@@ -338,6 +340,11 @@ SUBJECTS = {
         "upgrades while events are sent",
         "servers are exchanged for those of the next version while a sender sends events",
         ("servers exchanged", "events answered"),
+    ),
+    "FC1": Subject(
+        "servers killed while they work off a batch",
+        "one server, or one of three, is killed again and again while a batch starts and retries scheduled times",
+        ("servers killed", "scheduled times"),
     ),
     "backup": Subject(
         "Backup",
