@@ -54,6 +54,7 @@ def present_event(
         zone,
         trigger=trigger.name,
         received_at=precise_time(row.received_at, zone),
+        settled_at=UNSET if row.settled_at is None else precise_time(row.settled_at, zone),
         params=params,
         reason=or_unset(row.reason or waits),
         dag_run_id=row.run_name if row.state in events.WITH_RUN else UNSET,
