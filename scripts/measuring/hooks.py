@@ -8,10 +8,7 @@ a queued run at the end. Times are those of a client: from when a request was to
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,9 +16,8 @@ import click
 import httpx
 
 from dagbook.unix.signals import give_children_default_signals
-from scripts.measuring.figures import facts, results
+from scripts.measuring.clients import measure_on_sqlite, measuring_options, pace
 from tests.chaos.triggers.senders import GITHUB, Event, add_hook
-from tests.process.program import ROOT
 from tests.process.server import Server
 from tests.process.waiting import NotInTimeError, wait_for
 
@@ -29,22 +25,7 @@ _RATE, _STARTS_PER_SECOND, _SEEN_EVERY = 50, 2, 50
 _SECONDS, _QUICK_SECONDS = 300.0, 4.0
 _SPEC = "params: {EVENT: none}\nmaxActiveRuns: 1000\nsteps: [{name: a, command: 'true'}]\n"
 _HOOKED, _OTHER = "hooked", "other"
-_SHARES = {"p50_ms": 0.5, "p95_ms": 0.95, "max_ms": 1.0}
 _SETTLE_SECONDS = 120
-
-
-def _pace(count: int, rate: float, send: Callable[[int], None], threads: int) -> list[float]:
-    """Call ``send`` with each number, so many in a second; returns how late each call has returned, in ms."""
-    begin = time.monotonic() + 0.1
-
-    def call(number: int) -> float:
-        due = begin + number / rate
-        time.sleep(max(due - time.monotonic(), 0))
-        send(number)
-        return (time.monotonic() - due) * 1000
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(call, range(count)))
 
 
 class _Scene:
@@ -67,7 +48,7 @@ class _Scene:
         with ThreadPoolExecutor(2) as pool:
             seen = pool.submit(self._see)
             beside = pool.submit(self._start_others)
-            answers = _pace(self._events, _RATE, self._send, threads=16)
+            answers = pace(self._events, _RATE, self._send, threads=16)
             found = {"hook": answers, "queued": seen.result(), "start_alone": alone, "start_beside": beside.result()}
         self._check()
         return found
@@ -88,14 +69,14 @@ class _Scene:
             wait_for("the run", lambda: self._client.get(run).is_success, seconds=_SETTLE_SECONDS)
             found.append((time.monotonic() - begin) * 1000)
 
-        _pace(self._events // _SEEN_EVERY, _RATE / _SEEN_EVERY, send, threads=4)
+        pace(self._events // _SEEN_EVERY, _RATE / _SEEN_EVERY, send, threads=4)
         return found
 
     def _start_others(self) -> list[float]:
         def start(_: int) -> None:
             self._expect(self._client.post(f"/dags/{_OTHER}/start", json={}), httpx.codes.OK)
 
-        return _pace(round(self._seconds * _STARTS_PER_SECOND), _STARTS_PER_SECOND, start, threads=4)
+        return pace(round(self._seconds * _STARTS_PER_SECOND), _STARTS_PER_SECOND, start, threads=4)
 
     def _expect(self, answer: httpx.Response, status: httpx.codes) -> None:
         if answer.status_code != status:
@@ -119,47 +100,16 @@ class _Scene:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("scenario", type=click.Choice(["steady"]))
-@click.option("--quick", is_flag=True, help="Short: shows that it works.")
-@click.option("--round", "number", type=click.IntRange(1), default=1, help="The number of this part, which is nothing.")
-@click.option("--result", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@measuring_options
 def hooks(scenario: str, number: int, result: Path, *, quick: bool) -> None:
     """Measure one round."""
     del number
-    load, commit, begin = facts.load(), facts.read_commit(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="dagbook-hooks-") as name:
-        folder = Path(name)
-        database, fsync = facts.read_database("", folder)
-        server = Server(folder / "home", settings={"request_log": "off"})
-        try:
-            scene = _Scene(server.start(), _QUICK_SECONDS if quick else _SECONDS)
-            found = {metric: sorted(values) for metric, values in scene.measure().items()}
-        finally:
-            server.clear()
-    samples = {
-        f"sqlite: hooks.{metric}.{share}": [round(results.quantile(values, part), 1)]
-        for metric, values in found.items()
-        for share, part in _SHARES.items()
-    }
-    for metric, values in samples.items():
-        click.echo(f"  {metric}: {values[0]}")
-    written = results.Result(
-        promise="performance",
-        experiment=scenario,
-        engine="",
-        fsync=fsync,
-        **commit._asdict(),
-        date=facts.now(),
-        seconds=round(time.monotonic() - begin, 1),
-        machine=facts.describe_machine(database, load),
-        command=facts.describe_command("python -m scripts.measuring.hooks", sys.argv[1:], None),
-        samples=samples,
-        violation_count=len(scene.failures),
-        violations=results.shorten(scene.failures, [str(folder), str(ROOT)]),
-    )
-    results.write(result, written)
-    for sentence in written.violations:
-        click.echo(sentence)
-    sys.exit(1 if written.violations else 0)
+
+    def measure(server: Server) -> tuple[dict[str, list[float]], list[str]]:
+        scene = _Scene(server, _QUICK_SECONDS if quick else _SECONDS)
+        return scene.measure(), scene.failures
+
+    measure_on_sqlite(("hooks", scenario, __spec__.name), result, measure)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from scripts.measuring.beside_batch import beside_batch
 from scripts.measuring.capacity.measure import measure
 from scripts.measuring.figures import facts, results
 from scripts.measuring.figures.benches import bench
@@ -18,6 +19,7 @@ from scripts.measuring.figures.pages import render
 from scripts.measuring.figures.plan import (
     BENCH_PLAN,
     BENCHES,
+    BESIDE_BATCH,
     CAPACITY,
     EXPERIMENTS,
     HOOKS,
@@ -84,7 +86,7 @@ def test_files_of_tests_that_are_repeated_exist() -> None:
         assert all((ROOT / word).is_file() for word in line if word.startswith("tests/"))
 
 
-BENCH_COMMANDS = {BENCHES: bench, CAPACITY: measure, HOOKS: hooks}
+BENCH_COMMANDS = {BENCHES: bench, CAPACITY: measure, HOOKS: hooks, BESIDE_BATCH: beside_batch}
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -17,6 +17,7 @@ EXPERIMENTS = "tests.chaos.cli"
 BENCHES = "scripts.measuring.figures.benches"
 REPEATED = "scripts.measuring.figures.repeated"
 HOOKS = "scripts.measuring.hooks"
+BESIDE_BATCH = "scripts.measuring.beside_batch"
 CAPACITY = "scripts.measuring.capacity.measure"
 
 
@@ -96,6 +97,7 @@ BENCH_PLAN = (
     _bench("lists-of-a-million", "reads", 1, "--set history=10000/1000000 --without-reference"),
     _bench("soak", "soak", 1),
     _bench("hooks", "steady", 3, module=HOOKS),
+    _bench("batch", "beside", 3, module=BESIDE_BATCH),
     _bench("capacity-costs", "costs", 1, module=CAPACITY),
     _bench("capacity-checks", "checks", 1, module=CAPACITY),
     _bench("capacity-history", "history", 3, module=CAPACITY),  # a size of the history each
