@@ -105,7 +105,7 @@ LIMITS = {
     # + 198: batches in dagbook why (60), the doctor (30), the live feed (25), of a run (25), their retention (35).
     # + 1,135: recalls and bulk actions (requests and plans 270, selection and replacements 270, what makes no new run
     # 190, API 130, commands 200, starts from other runs 40, filters of lists 30), and single runs of them (15).
-    "lines": Limit(101_030, goal=67_000),
+    "lines": Limit(101_032, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

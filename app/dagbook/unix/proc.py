@@ -15,7 +15,7 @@ _PROC = Path("/proc")
 _LONGEST_STAT = 4096
 INITIAL_PID_NAMESPACE = "4026531836"  # PROC_PID_INIT_INO of the kernel: the machine's own, not a container's
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
-_STATE, _SESSION, _START_TIME = 0, 3, 19  # fields of /proc/PID/stat after the command's closing parenthesis
+_STATE, _START_TIME = 0, 19  # fields of /proc/PID/stat after the command's closing parenthesis
 
 
 class ProcessId(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ def read_stat(pid: int) -> bytes:
         os.close(descriptor)
 
 
-def _stat_fields(pid: int | str) -> list[str]:
+def _stat_fields(pid: int) -> list[str]:
     try:
         line = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -78,14 +78,16 @@ def is_alive(process: ProcessId) -> bool:
 
 def session_members(session: int) -> list[int]:
     """Return the pids of a session, without zombies."""
-    members = []
-    for entry in _PROC.iterdir():
-        if not entry.name.isdigit():
-            continue
-        fields = _stat_fields(entry.name)
-        if fields and fields[_SESSION] == str(session) and fields[_STATE] not in "ZX":
-            members.append(int(entry.name))
-    return members
+    pids = (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208 - no path for each process
+    # Only what is in the session is read: the stat of each process costs a hundred times as much.
+    return [pid for pid in pids if _session_of(pid) == session and identify(pid) is not None]
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None  # it has ended, or may not be asked
 
 
 def has_writers(path: Path) -> bool | None:

@@ -154,7 +154,7 @@ PLAN = (
     _named_of_several("triggers", "FB8", 480_100, 10),
     *_named("triggers", "FB9", 490_100, 1),
     *_named("triggers", "FB10", 500_100, 10),
-    *_on_both("FC1", "batches", 510_100, Size(1, _FEW_KILLS), Size(10, ""), Size(10, "--servers 3 --times 500")),
+    *_on_both("FC1", "batches", 510_100, Size(1, _FEW_KILLS), Size(10, ""), Size(14, "--servers 3 --times 500")),
 )
 
 
