@@ -83,12 +83,16 @@ def _command_section(context: click.Context, first: str) -> Iterator[str]:
     if isinstance(command, LocalOptions):
         yield from ["", "Works on this machine only."]
     if isinstance(command, GlobalOptions) and command.example:
-        mark = (
-            [] if _runs_alone(command.example) else ["<!-- not run: the names in it are examples; a test parses it -->"]
-        )
-        yield from ["", "Example:", "", *mark, "```sh", command.example, "```"]
+        yield from ["", "Example:", "", *_marks(command.example), "```sh", command.example, "```"]
     if command.epilog:
         yield from ["", *list(_paragraphs(command.epilog))[:-1]]
+
+
+def _marks(example: str) -> list[str]:
+    """Tell examples.py what to run before an example, or why it cannot be run."""
+    if example == "dagbook unpause":
+        return ['<!-- prepare: dagbook pause --reason "an example" -->']
+    return [] if _runs_alone(example) else ["<!-- not run: the names in it are examples; a test parses it -->"]
 
 
 def _runs_alone(example: str) -> bool:
