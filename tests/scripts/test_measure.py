@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.measure import LIMITS, Limit, Module, Report, measure
+from scripts.measure import Module, Report, measure
 
 
 def module(folder: Path, text: str, name: str = "module.py") -> Module:
@@ -108,12 +108,8 @@ def test_rows_that_are_read_by_name_are_found_where_db_is_imported(tmp_path: Pat
 
 def test_a_limit_that_is_exceeded_fails(capsys: pytest.CaptureFixture[str]) -> None:
     report = Report()
-    report.add("files", 3, Limit(3, goal=2))
+    report.add("files", 3, 3)
     assert report.kept
-    report.add("files", 4, Limit(3, goal=2))
+    report.add("files", 4, 3)
     assert not report.kept
-    assert "files: 4 (limit 3, goal 2)" in capsys.readouterr().out
-
-
-def test_no_goal_is_above_its_limit() -> None:
-    assert all(limit.goal <= limit.most for limit in LIMITS.values())
+    assert "files: 4 (limit 3)" in capsys.readouterr().out
