@@ -16,6 +16,7 @@ from dagbook.db.database import WriteConnection
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import run_sql
+from tests.pure.spec.reserved_names import USUAL
 from tests.waiting import wait_until
 
 TODAY = datetime.now(UTC).date()
@@ -172,6 +173,13 @@ async def test_what_is_missing_is_started_and_what_has_failed_is_retried_or_repl
         assert ended.details["attempt"] == (2 if number == 5 else 1)
         # A run that is replaced hands its params on; those of a batch are formats of the scheduled time.
         assert await ended.log("a") == (day(number) if number < 5 else "none")
+
+
+async def test_a_param_may_have_any_usual_name(scene: Scene) -> None:
+    await scene.store(DAILY + "steps: [{command: echo a}]")
+    for day_of, some in enumerate((USUAL[:50], USUAL[50:]), 1):
+        batch = await scene.backfill(day_of, day_of, params=dict.fromkeys(some, "%F"))
+        assert (await scene.ended(batch["batchId"]))["counts"]["done"] == 1
 
 
 async def test_a_dry_run_counts_and_a_wrong_expectation_changes_nothing(scene: Scene) -> None:

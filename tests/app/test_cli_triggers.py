@@ -105,7 +105,7 @@ def test_a_trigger_is_paused_resumed_rotated_and_removed(build: Command, tmp_pat
     ("options", "message"),
     [
         (("--param", "SHA"), "--param: 'SHA' is no mapping; write NAME=json:/a/b, NAME=header:X or NAME=output:Y"),
-        (("--param", "PATH=json:/a"), "params: PATH: programs read variables of such names"),
+        (("--param", "PATH=json:/a"), "params: PATH: programs that steps start run other code"),
         (("--filter", "x"), "filters: 'x' is no filter"),
         (("--header", "X-Sig"), "settings: the scheme github knows where its signature is"),
         (("--secret-file", "/nothing"), "--secret-file: /nothing cannot be read"),

@@ -16,9 +16,9 @@ from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import CommandResult
 from tests.conftest import Copies
-from tests.pure.spec.reserved_names import RESERVED
+from tests.pure.spec.reserved_names import RESERVED, USUAL
 
-FEW = ("BASH_ENV", "path", "PERL5OPT", "http_proxy", "BASH_FUNC_echo%%", "LD_PRELOAD")
+FEW = ("BASH_ENV", "PATH", "PERL5OPT", "http_proxy", "BASH_FUNC_echo%%", "LD_PRELOAD")
 FORMS: dict[str, Callable[[str, str], str]] = {
     "JSON": lambda name, value: json.dumps({name: value}),
     "a JSON list": lambda name, value: json.dumps([{name: value}]),
@@ -113,6 +113,51 @@ async def test_a_call_or_an_item_with_any_reserved_name_fails(dagbook: Dagbook, 
     await _fails_calls(dagbook, tmp_path, reserved)
 
 
+async def test_a_call_may_give_any_name_literally_for_its_definition_says_so(dagbook: Dagbook) -> None:
+    spec = """
+steps:
+  - {name: call, call: kid, params: {CDPATH: /opt, A: a}}
+---
+name: kid
+steps:
+  - {command: 'printenv CDPATH', output: SEEN}
+"""
+    ended = await dagbook.run(spec)
+    assert json.loads(await ended.log("call"))["outputs"] == {"SEEN": "/opt"}, ended.nodes["call"]
+    assert "failed" in (await dagbook.run(spec.replace("/opt", "$(echo /opt)"))).statuses
+
+
+async def test_usual_names_are_refused_on_no_way_in(dagbook: Dagbook, tmp_path: Path) -> None:
+    values = dict.fromkeys(USUAL, "v")
+    lines = "".join(f"{name}=v\n" for name in USUAL)
+    (tmp_path / ".env").write_text(lines)
+    (tmp_path / "items").write_text(json.dumps([values]))
+    show = "[{name: show, command: printenv ENV AWS_REGION}]"
+    for words in (json.dumps(values), lines.replace("\n", " ")):
+        assert await (await dagbook.run(f"steps: {show}", params=words)).log("show") == "v\nv"
+    dag = {
+        "env": [{name: "v"} for name in USUAL],
+        "steps": [
+            {"name": "items", "command": f"cat {tmp_path}/items", "output": "ITEMS"},
+            {"name": "literal", "call": "kid", "params": values},
+            {"name": "evaluated", "call": "kid", "params": dict.fromkeys(USUAL, "${ENV}")},
+            {"name": "item", "call": "kid", "parallel": [values]},
+            {"name": "of an output", "call": "kid", "parallel": "${ITEMS}"},
+        ],
+    }
+    kid = f"name: kid\nworkingDir: {tmp_path}\ndotenv: .env\nsteps: {show}\n"
+    assert (await dagbook.run(f"{json.dumps(dag)}\n---\n{kid}")).status == "succeeded"
+    stored = await dagbook.client.post("/dags", json={"name": dagbook.name, "spec": f"steps: {show}"})
+    assert stored.status_code == 201, stored.text
+    for number, some in enumerate((USUAL[:50], USUAL[50:])):
+        name, params = f"{dagbook.name}-{number}", dict.fromkeys(some, "json:/v")
+        trigger = {"name": name, "dag": dagbook.name, "scheme": "github", "params": params}
+        added = await dagbook.client.post("/triggers", json=trigger)
+        assert added.status_code == 201, added.text
+        tried = await dagbook.client.post(f"/triggers/{name}/test", json={"body": '{"v": "v"}'})
+        assert tried.json()["plan"]["params"] == dict.fromkeys(some, "v"), tried.text
+
+
 @pytest.mark.parametrize("again", ["retry", "reschedule"])
 async def test_a_run_of_before_that_has_a_reserved_name_says_how_to_go_on(
     dagbook: Dagbook, server: Server, tmp_path: Path, again: str
@@ -200,6 +245,12 @@ steps:
         assert await ended.log("text") == "1 b"
         assert await ended.log("variables") == "1"
         assert json.loads(await ended.log("call"))["outputs"] == {"SEEN": "c is text", "INHERITED": "1"}
+
+
+def test_usual_names_may_be_given_to_a_command(command: Callable[..., CommandResult], tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text("steps: [{command: printenv ENV}]")
+    assert command("run", file, "--", *(f"{name}=v" for name in USUAL)).status == 0
 
 
 @pytest.mark.parametrize("way", ["run FILE", "run NAME", "enqueue", "dry"])

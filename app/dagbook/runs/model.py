@@ -146,6 +146,7 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
     evaluate_caller_values: bool = False  # the setting
     crosses_accounts: bool = False  # of a sub-run under another account than its caller: declared params only
     last_success: tuple[Pair, ...] | None = None  # the variables about it; None until they are read
+    of_caller: Mapping[str, str] = msgspec.field(default_factory=dict)  # of a sub-run: the environment it inherits
 
     @classmethod
     def of(
@@ -174,6 +175,7 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
             limit_seconds=context.evaluation_limit_seconds,
             evaluate_caller_values=context.evaluate_caller_values,
             crosses_accounts=crosses_accounts,
+            of_caller=environ or {},
         )
 
     def with_variables(self, variables: tuple[Pair, ...]) -> RunLocation:

@@ -15,7 +15,7 @@ from dagbook.identifiers import shorten
 from dagbook.json_values import Json
 from dagbook.spec.expressions import Expression, ExpressionError, TooLargeError
 from dagbook.spec.model import Pair, is_variable_name
-from dagbook.spec.params.names import is_reserved
+from dagbook.spec.params.names import RULE, is_reserved
 from dagbook.triggers.schemes import CREDENTIALS, DESCRIPTIVE, Headers
 
 _LONGEST_VALUE, _LONGEST_PAYLOAD = 32 * 1024, 96 * 1024  # bytes
@@ -151,7 +151,7 @@ def check_params(params: Mapping[str, str]) -> None:
         if not is_variable_name(name):
             raise BadRequestError(f"params: {shorten(name)} is no name of a param; use letters, digits and _")
         if is_reserved(name):
-            raise BadRequestError(f"params: {name}: programs read variables of such names; choose another one")
+            raise BadRequestError(f"params: {name}: {RULE}; choose another name")
         if _OWN_NAMES.fullmatch(name):
             raise BadRequestError(f"params: {name} is a variable of the event itself; choose another name")
         Pointer.read(text, f"params.{name}")

@@ -5,40 +5,56 @@ from __future__ import annotations
 import pytest
 
 from dagbook.json_values import JsonObject
-from dagbook.spec.model import Dag, Pair
+from dagbook.spec.model import Call, Dag, Pair, Step
 from dagbook.spec.params import names
 from dagbook.spec.params.names import Undeclared
-from tests.pure.spec.reserved_names import OTHERS, RESERVED
+from tests.pure.spec.reserved_names import RESERVED, USUAL
 
 
 def pairs(*given: str) -> tuple[Pair, ...]:
     return tuple(Pair(name, "x") for name in given)
 
 
+def variables(given: tuple[Pair, ...], dag: Dag, undeclared: Undeclared) -> dict[str, str]:
+    return names.variables(given, dag, undeclared, {})
+
+
 @pytest.mark.parametrize("name", RESERVED)
 def test_a_reserved_name_is_refused_unless_the_definition_declares_it(name: str) -> None:
-    for written in (name, name.lower(), name.upper()):
-        assert "only a definition may give" in names.find_problem(pairs(written), Dag(name="d"), Undeclared.VARIABLES)
-        assert names.variables(pairs(written), Dag(name="d"), Undeclared.VARIABLES) == {}
+    assert "only a definition may give" in names.find_problem(pairs(name), Dag(name="d"), Undeclared.VARIABLES)
+    assert variables(pairs(name), Dag(name="d"), Undeclared.VARIABLES) == {}
     declaring = Dag(name="d", params=pairs(name))
     assert names.find_problem(pairs(name), declaring, Undeclared.REFUSE) == ""
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", USUAL)
 def test_another_name_that_is_not_declared_is_a_variable(name: str) -> None:
     assert names.find_problem(pairs(name), Dag(name="d"), Undeclared.VARIABLES) == ""
-    assert names.variables(pairs(name), Dag(name="d"), Undeclared.VARIABLES) == {name: "x"}
+    assert variables(pairs(name), Dag(name="d"), Undeclared.VARIABLES) == {name: "x"}
+
+
+def test_a_value_that_the_caller_s_author_wrote_is_let_through_and_no_other() -> None:
+    given, wrote = pairs("PATH", "PS4", "A"), {"PATH": "x", "PS4": "y", "A": "z"}
+    assert names.from_outside(given, wrote) == [Pair("PS4", "x"), Pair("A", "x")]
+    assert names.variables(given, Dag(name="d"), Undeclared.VARIABLES, wrote) == {"PATH": "x", "A": "x"}
+
+
+def test_only_what_a_call_says_literally_is_of_its_author() -> None:
+    written = (Pair("PATH", "/opt"), Pair("PS4", "${A}"), Pair("HOME", "`pwd`"), Pair("A", "a"), Pair("${B}", "b"))
+    step = Step(name="s", call=Call(name="kid", pairs=written))
+    assert names.of_author(step, Undeclared.VARIABLES) == {"PATH": "/opt"}
+    assert names.of_author(step, Undeclared.TEXT) == {}
 
 
 @pytest.mark.parametrize("name", ["1", "a.b", "a-b", "ä", "x%%", "A B"])
 @pytest.mark.parametrize("undeclared", Undeclared)
 def test_only_an_identifier_is_a_variable(name: str, undeclared: Undeclared) -> None:
-    assert names.variables(pairs(name), Dag(name="d", params=pairs(name)), undeclared) == {}
+    assert variables(pairs(name), Dag(name="d", params=pairs(name)), undeclared) == {}
 
 
 def test_the_setting_decides_about_names_that_are_not_declared() -> None:
     dag, given = Dag(name="d", params=pairs("A")), pairs("A", "B")
-    assert names.variables(given, dag, Undeclared.TEXT) == {"A": "x"}
+    assert variables(given, dag, Undeclared.TEXT) == {"A": "x"}
     assert names.find_problem(given, dag, Undeclared.TEXT) == ""
     problem = names.find_problem(given, dag, Undeclared.REFUSE)
     assert '"B"' in problem
@@ -52,7 +68,7 @@ def test_a_schema_declares_its_properties(undeclared: Undeclared) -> None:
     assert names.find_problem(pairs("A", "B", "PATH", "C", "LD_PRELOAD"), dag, undeclared) == ""  # not read yet
     assert names.find_problem(pairs("A", "B", "PATH"), dag, undeclared, schema) == ""
     assert '"C"' in names.find_problem(pairs("A", "C"), dag, undeclared, schema)
-    assert names.variables(pairs("A", "B", "PATH"), dag, undeclared) == dict.fromkeys(("A", "B", "PATH"), "x")
+    assert variables(pairs("A", "B", "PATH"), dag, undeclared) == dict.fromkeys(("A", "B", "PATH"), "x")
 
 
 def test_a_schema_does_not_let_reserved_names_pass_that_it_does_not_list() -> None:

@@ -61,7 +61,9 @@ async def plan_runs(
         seen.add(call.name)
         machine = msgspec.structs.replace(location.machine, environ=call.environ)
         last = NEVER if local.dag.names_last_success else None  # a local DAG has no root runs
-        below = msgspec.structs.replace(location, default_directory=call.directory, machine=machine, last_success=last)
+        below = msgspec.structs.replace(
+            location, default_directory=call.directory, machine=machine, last_success=last, of_caller=call.environ
+        )
         first_of = f", the first of {call.count} runs" if call.count > 1 else ""
         suffix = f", called by step {call.step}{first_of}"
         run, more = await _plan_run(local, call.params, below, placeholders, suffix=suffix)

@@ -184,7 +184,8 @@ class StepReader:
         environment = self._environment
         name, params = await sub_run_plan.evaluate_calls(step, environment.evaluator(scope, context))
         directory = environment.directory_of(step)
-        self.called.append(Called(name, params[0], step.name, len(params), environment.inherited_env(), directory))
+        inherited = environment.inherited_env(step)
+        self.called.append(Called(name, params[0], step.name, len(params), inherited, directory))
         self._add_facts(facts, Fact("calls", name), *_call_facts(step, [each.text for each in params]))
 
     async def _read_retry(self, step: Step, facts: list[Fact]) -> None:

@@ -66,7 +66,9 @@ class RunEnvironment:
         self.own_files = machine.secret_sources.own_files
         self.account = machine.account
         self._params = _as_dict(run.inputs.params)
-        self._param_variables = names.variables(run.inputs.params, dag, machine.undeclared_params)
+        self._undeclared = machine.undeclared_params
+        of_caller = run.inputs.base_environment or {}
+        self._param_variables = names.variables(run.inputs.params, dag, self._undeclared, of_caller)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
@@ -90,10 +92,10 @@ class RunEnvironment:
         shell = [expand_plain(word, self._process) for word in dag.shell]
         self.shell = tuple(word for word in shell if word) or machine.default_shell
 
-    def inherited_env(self) -> dict[str, str]:
-        """Return the environment of sub-runs, in place of the server's (runtime 20.5)."""
+    def inherited_env(self, step: Step) -> dict[str, str]:
+        """Return the environment of a step's sub-runs, in place of the server's (runtime 20.5)."""
         inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._param_variables}
-        return {**inherited, **self._run_vars, **self._secrets}
+        return {**inherited, **self._run_vars, **self._secrets, **names.of_author(step, self._undeclared)}
 
     @cached_property
     def shell_context(self) -> ShellContext:

@@ -235,7 +235,7 @@ class SubRunCalls:
         return CallContext(
             run=self._run,
             directory=environment.directory_of(step),
-            environ=environment.inherited_env(),
+            environ=environment.inherited_env(step),
             trace=environment.trace_of(step.name),
             add_secrets=add_secrets,
         )
