@@ -201,6 +201,7 @@ async def test_a_dry_run_counts_and_a_wrong_expectation_changes_nothing(scene: S
         ({"from": "0001-01-01"}, "from"),
         ({"to": "9999-12-31"}, "to"),
         ({"to": None}, "to"),
+        ({"from": "2026-03-05", "to": "2026-03-01"}, "from: 2026-03-05 is after to, 2026-03-01"),
         ({"dag": "nothing"}, "dag"),
         ({"parallel": 0}, "parallel"),
         ({"parallel": 101}, "parallel"),

@@ -85,14 +85,18 @@ def find_due(
 ) -> list[Due]:
     """Return the minutes between two bounds, both inclusive, and not after ``until``, at which expressions fire.
 
-    A day is one of the zone of the expression. Raises BadRequestError if there are more than ``most``.
+    A day is one of the zone of the expression. Raises BadRequestError if the bounds are the wrong way round, or if
+    there are more than ``most``.
     """
     bounds = {}
     for each in {entry.cron.zone or zone for entry in entries}:
         low = first if isinstance(first, datetime) else datetime.combine(first, time(), each)
         high = last if isinstance(last, datetime) else datetime.combine(last + _DAY, time(), each) - _MINUTE
         bounds[each] = (low, high)
-    begin, end = min(low for low, _ in bounds.values()), min(until, max(high for _, high in bounds.values()))
+    begin, end = min(low for low, _ in bounds.values()), max(high for _, high in bounds.values())
+    if begin > end:
+        raise BadRequestError(f"from: {first.isoformat()} is after to, {last.isoformat()}; give the earlier one first")
+    end = min(until, end)
     if end - begin > _LONGEST:
         raise BadRequestError(f"from: is more than {_LONGEST.days:,} days before to; give a shorter range")
     found: dict[datetime, Due] = {}
