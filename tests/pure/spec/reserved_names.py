@@ -13,7 +13,17 @@ RESERVED = (
     *("PGHOST", "PGPASSFILE", "PGSSLROOTCERT", "MYSQL_HOME", "AWS_CONFIG_FILE", "AWS_ENDPOINT_URL_S3", "EDITOR"),
     *("LESSOPEN", "DAGBOOK_HOME", "DAGU_HOME", "DAG_NAME", "PIP_INDEX_URL", "UV_INDEX_URL", "BUNDLE_GEMFILE"),
     *("NPM_CONFIG_REGISTRY", "npm_config_registry", "MAKEFLAGS", "GOFLAGS", "RSYNC_RSH", "TAR_OPTIONS", "WGETRC"),
-    *("GNUPGHOME", "HOSTALIASES", "RSYNC_PROXY"),
+    *(
+        "GNUPGHOME",
+        "HOSTALIASES",
+        "RSYNC_PROXY",
+        "sftp_proxy",
+        "BASHOPTS",
+        "PYTHON",
+        "PSQLRC",
+        "LOCALDOMAIN",
+        "XDG_CACHE_HOME",
+    ),
 )
 # From the definitions of ../shared/conformance and of public repositories.
 USUAL = (
@@ -21,7 +31,7 @@ USUAL = (
     *("PATH_PREFIX", "HOME_DIR", "DATABASE_URL", "AWS_REGION", "AWS_PROFILE", "ENVIRONMENT", "BRANCH", "GIT_BRANCH"),
     *("GIT_COMMIT", "GIT_REPO", "DOCKER_IMAGE", "DOCKER_TAG", "SSH_HOST", "SSH_USER", "NODE_ENV", "NODE_VERSION"),
     *("PYTHON_VERSION", "RUBY_VERSION", "JAVA_VERSION", "PHP_VERSION", "PGUSER", "PGDATABASE", "PGPASSWORD"),
-    *("MYSQL_DATABASE", "MYSQL_USER", "XDG_CACHE_HOME", "TMPDIR", "IFS", "PAGER", "TERM", "TZ", "LC_ALL", "URL"),
+    *("MYSQL_DATABASE", "MYSQL_USER", "TMPDIR", "IFS", "PAGER", "TERM", "TZ", "LC_ALL", "URL"),
     *("API_KEY", "TOKEN", "TIMEOUT", "RETRIES", "LIMIT", "COUNT", "ID", "FILE", "DIR", "INPUT", "OUTPUT", "CONFIG"),
     *("LOG_LEVEL", "VERBOSE", "DRY_RUN", "USE_PROXY", "path", "home", "LD", "DAG", "PROXY", "EDITORS", "page", "A"),
 )

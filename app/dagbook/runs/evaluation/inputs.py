@@ -104,8 +104,10 @@ def _refuse_names(
     pairs: Iterable[Pair], dag: Dag, location: RunLocation, schema: JsonObject | None, advice: str = ""
 ) -> None:
     reason = "a call into another account takes no others" if location.crosses_accounts else ""
-    given = names.from_outside(pairs, location.of_caller)
-    if problem := names.find_problem(given, dag, location.undeclared_params, schema, reason):
+    problem = names.find_problem(
+        pairs, dag, location.undeclared_params, schema, of_caller=location.of_caller, reason=reason
+    )
+    if problem:
         raise BadRequestError(problem + advice)
 
 
@@ -171,8 +173,7 @@ async def _check_stored_names(
 ) -> None:
     """Refuse names that the run got before they were checked, or before the setting was changed."""
     schemaless = msgspec.structs.replace(dag, params_schema="")
-    given = names.from_outside(stored.params, location.of_caller)
-    if names.find_problem(given, schemaless, location.undeclared_params):
+    if names.find_problem(stored.params, schemaless, location.undeclared_params, of_caller=location.of_caller):
         schema = await _read_schema(dag, seen, work_dir, location) if dag.params_schema else None
         _refuse_names(stored.params, dag, location, schema, _NAMED_BEFORE)
 
